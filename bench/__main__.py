@@ -16,25 +16,42 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from bench import engine, followers, full_tables, http, intakes, overhead, pickup, plan
+from bench import (
+    ai_search,
+    ai_speech,
+    engine,
+    followers,
+    full_tables,
+    health,
+    http,
+    intakes,
+    overhead,
+    pickup,
+    plan,
+    retention,
+    watchers,
+)
 from bench.machine import BUSY, busy_share, describe
-from bench.media import change, ladder, memory, previews, render
+from bench.media import change, ladder, memory, previews, render, upscale
 from bench.media import overhead as media_overhead
 from bench.report import Finding, show
 from bench.sizes import FULL, QUICK, Sizes
 from bench.stores import Stores, open_stores
-from bench.waiting import comfyui, polling, webhooks
+from bench.waiting import comfyui, comfyui_servers, polling, webhooks
 
 Bench = Callable[[Stores, Sizes, Callable[[str], None]], Finding]
 
 BENCHES: dict[str, Bench] = {
     "engine": engine.run,
     "http": http.run,
+    "health": health.run,
     "followers": followers.run,
+    "watchers": watchers.run,
     "pickup": pickup.run,
     "plan": plan.run,
     "overhead": overhead.run,
     "full-tables": full_tables.run,
+    "retention": retention.run,
     "intakes": intakes.run,
     "media-render": render.run,
     "media-change": change.run,
@@ -42,11 +59,16 @@ BENCHES: dict[str, Bench] = {
     "media-previews": previews.run,
     "media-ladder": ladder.run,
     "media-memory": memory.run,
+    "ai-speech": ai_speech.speech,
+    "ai-captions": ai_speech.captions,
+    "ai-search": ai_search.run,
+    "media-upscale": upscale.run,
     "waiting-polling": polling.run,
     "waiting-webhooks": webhooks.run,
     "waiting-comfyui": comfyui.run,
+    "waiting-comfyui-servers": comfyui_servers.run,
 }
-GROUPS = {group: [name for name in BENCHES if name.startswith(f"{group}-")] for group in ("media", "waiting")}
+GROUPS = {group: [name for name in BENCHES if name.startswith(f"{group}-")] for group in ("media", "ai", "waiting")}
 RESULTS = Path(__file__).resolve().parent / "results"
 
 

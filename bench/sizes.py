@@ -21,6 +21,8 @@ class Sizes:
     burst: int = 50_000
     followed: int = 10_000
     """Executions that are followed at once."""
+    watchers: int = 500
+    """Event streams of one server process."""
     plan_jobs: int = 10_000
     finished: int = 1_000_000
     scheduled: int = 200_000
@@ -38,6 +40,11 @@ class Sizes:
     webhooks: int = 1_000
     """Jobs that webhooks end, and as many calls that are only taken in."""
     comfyui_jobs: int = 40
+    comfyui_large_jobs: int = 8
+    """Jobs with files of 75 MB."""
+    server_away_seconds: float = 120.0
+    """How long a ComfyUI server is away."""
+    searched_vectors: int = 100_000
 
 
 FULL = Sizes()
@@ -49,6 +56,7 @@ QUICK = Sizes(
     requests=500,
     burst=1_000,
     followed=500,
+    watchers=100,
     plan_jobs=1_000,
     finished=20_000,
     scheduled=4_000,
@@ -62,4 +70,7 @@ QUICK = Sizes(
     watched_seconds=3.0,
     webhooks=60,
     comfyui_jobs=4,
+    comfyui_large_jobs=3,
+    server_away_seconds=8.0,
+    searched_vectors=5_000,
 )

@@ -32,6 +32,8 @@ class Stores:
         self.dsn = dsn
         self.server_pid = server_pid
         """Of the PostgreSQL."""
+        self.valkey_pids: dict[str, int] = {}
+        """Process of each Valkey by its address."""
         self.server_log = server_log
 
     @contextlib.contextmanager
@@ -58,7 +60,9 @@ class Stores:
             server = subprocess.Popen([*arguments, *keeping, "--maxmemory-policy", "noeviction"], stdout=log)
         try:
             _wait_for_port(port, server)
-            yield f"redis://127.0.0.1:{port}"
+            address = f"redis://127.0.0.1:{port}"
+            self.valkey_pids[address] = server.pid
+            yield address
         finally:
             server.terminate()
             server.wait()

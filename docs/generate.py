@@ -17,29 +17,44 @@ from pydantic import AliasChoices, BaseModel, SecretStr
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
+from callsheet.api.replaced_metric_names import REPLACED_NAMES
 from callsheet.domain import errors
 from callsheet.domain.errors import PlanRefused
 from callsheet.domain.events import EVENT_CLASSES
+from callsheet.domain.moves import EFFECTS, MOVES, Move
 from callsheet.domain.plan_parsing import read_plan_text
 from callsheet.domain.plan_validation import check_plan, read_plan
 from callsheet.domain.records import OperationRecord
+from callsheet.domain.scopes import Scope
 from callsheet.domain.statuses import ENDED, TRANSITIONS, JobStatus
 from callsheet.domain.wait_reasons import MEANINGS, WaitCode
+from callsheet.metrics import catalog as metric_catalog
 from callsheet.operation_api.catalog import discover
 from callsheet.operation_api.contract import Operation
 from callsheet.operation_api.manifest import describe
 from callsheet.providers.catalog import load_provider_classes
+from callsheet.ready_plans import ready_plans
 from callsheet.settings import Settings
+from callsheet.settings.ads import AdsSettings
+from callsheet.settings.agents import AgentSettings
 from callsheet.settings.api import ApiSettings
 from callsheet.settings.comfyui import ComfyUISettings
+from callsheet.settings.embeddings import EmbeddingSettings
+from callsheet.settings.enhancement import EnhancementSettings
 from callsheet.settings.ffmpeg import FFmpegSettings
 from callsheet.settings.generation import GenerationSettings
 from callsheet.settings.installation import InstallationSettings
 from callsheet.settings.intakes import IntakeSettings
+from callsheet.settings.language_models import LanguageModelSettings
 from callsheet.settings.logs import LogSettings
+from callsheet.settings.monitoring import MonitoringSettings
+from callsheet.settings.oidc import OidcSettings
+from callsheet.settings.outside_steps import OutsideStepSettings
 from callsheet.settings.sources import SourceSettings
 from callsheet.settings.speech import SpeechSettings
 from callsheet.settings.storage import StorageSettings
+from callsheet.settings.telemetry import TelemetrySettings
+from callsheet.settings.training import TrainingSettings
 from callsheet.settings.uploads import UploadSettings
 from callsheet.settings.webhooks import WebhookSettings
 from callsheet.settings.worker import WorkerSettings
@@ -71,13 +86,21 @@ _GROUPS: dict[str, tuple[type[BaseModel], ...]] = {
     "Media sources": (SourceSettings,),
     "Uploads": (UploadSettings,),
     "API": (ApiSettings,),
+    "Sign-in provider": (OidcSettings,),
     "Workers": (WorkerSettings,),
     "FFmpeg": (FFmpegSettings,),
     "Speech": (SpeechSettings,),
+    "Language model": (LanguageModelSettings,),
+    "Upscaling": (EnhancementSettings,),
     "Generation": (GenerationSettings,),
+    "Steps in other languages": (OutsideStepSettings,),
     "ComfyUI": (ComfyUISettings,),
+    "Training": (TrainingSettings,),
     "Webhooks": (WebhookSettings,),
     "Intakes": (IntakeSettings,),
+    "Agents": (AgentSettings,),
+    "Ads": (AdsSettings, EmbeddingSettings),
+    "Monitoring": (MonitoringSettings, TelemetrySettings),
     "Logs": (LogSettings,),
 }
 
@@ -108,7 +131,7 @@ def _default_of(name: str, field: FieldInfo) -> str:
     if name == "data_dir":
         return "`~/.local/share/callsheet`"
     value = field.get_default(call_default_factory=True)
-    if value is None or value in ("", []):
+    if value is None or value in ("", [], {}):
         return "unset"
     if isinstance(value, dict):
         return "`" + ",".join(f"{queue}={size}" for queue, size in value.items()) + "`"
@@ -225,11 +248,16 @@ def _returned(places: Places, schema: dict[str, Any]) -> Iterator[str]:
         yield f"| `{to_camel(name)}` | {_cell(_kind(places, prop))} | {_cell(meaning)} |"
 
 
+def _anchor(operation: str, heading: str) -> str:
+    """Return the anchor of a model: its own heading, or that of the operation whose params it is."""
+    return operation if heading == f"{operation} params" else f"{operation}-{heading.replace(' ', '-')}"
+
+
 def _kind(places: Places, schema: dict[str, Any]) -> str:
     """Say in words what a JSON Schema accepts."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        return _PLAIN.get(name) or f"[{_heading(name)}](#{places[name]}-{_heading(name).replace(' ', '-')})"
+        return _PLAIN.get(name) or f"[{_heading(name)}](#{_anchor(places[name], _heading(name))})"
     if choices := schema.get("anyOf") or schema.get("oneOf"):
         return " or ".join(dict.fromkeys(_kind(places, each) for each in choices if each.get("type") != "null"))
     if "enum" in schema:
@@ -305,10 +333,23 @@ def states_part(_page: str) -> str:
         for end in sorted(ends):
             between.setdefault((start, end), []).append(move.value.replace("_", " "))
     lines = ["```mermaid", "stateDiagram-v2"]
-    lines += [f"    [*] --> {status}" for status in (JobStatus.PENDING, JobStatus.QUEUED)]
+    lines += [f"    [*] --> {status}" for status in (JobStatus.PENDING, JobStatus.QUEUED, JobStatus.SCHEDULED)]
     lines += [f"    {start} --> {end}: {', '.join(moves)}" for (start, end), moves in between.items()]
     lines += [f"    {status} --> [*]" for status in sorted(ENDED)]
     return "\n".join([*lines, "```"])
+
+
+# Moves of people
+
+
+def moves_part(_page: str) -> str:
+    """Return what operators can do with single jobs, and in which statuses."""
+    lines = ["| Move | In status | Effect |", "|---|---|---|"]
+    for move, effect in EFFECTS.items():
+        statuses = ", ".join(f"`{status}`" for status in JobStatus if status in MOVES[move])
+        on_hold = ", while on hold" if move is Move.RELEASE else ", unless on hold" if move is Move.HOLD else ""
+        lines.append(f"| `{move}` | {statuses}{on_hold} | {effect} |")
+    return "\n".join(lines)
 
 
 # Errors
@@ -340,9 +381,15 @@ def _tree(error: type[errors.CallsheetError]) -> Iterator[type[errors.CallsheetE
 _STATUS_OF_REASON = {
     WaitCode.DEPENDENCIES: JobStatus.PENDING,
     WaitCode.CHILD_JOBS: JobStatus.PENDING,
+    WaitCode.ON_HOLD: JobStatus.PENDING,
+    WaitCode.START_TIME: JobStatus.SCHEDULED,
     WaitCode.RETRY_BACKOFF: JobStatus.SCHEDULED,
+    WaitCode.PROVIDER_UNAVAILABLE: JobStatus.SCHEDULED,
     WaitCode.PROVIDER: JobStatus.WAITING,
+    WaitCode.SUBMISSION_HELD: JobStatus.WAITING,
+    WaitCode.WAITING_FOR_APPROVAL: JobStatus.WAITING,
     WaitCode.STORAGE_OUTAGE: JobStatus.RUNNING,
+    WaitCode.SERVER: JobStatus.RUNNING,
 }
 
 
@@ -403,6 +450,7 @@ def routes_part(_page: str) -> str:
     from callsheet.api.app import create_app
     from callsheet.api.route_aliases import ROUTE_ALIASES
     from callsheet.comfyui.pool import Pool
+    from callsheet.comfyui.server_records import ServerListing
     from callsheet.db.database import Database
     from callsheet.engine.reads.event_stream import EventStream
     from callsheet.wiring import Runtime
@@ -410,22 +458,71 @@ def routes_part(_page: str) -> str:
     database = Database("postgresql://nowhere")
     settings = Settings(_env_file=None)  # type: ignore[call-arg]
     # Nothing of it is opened: only the description is read.
-    runtime = Runtime(settings, database, discover(), None, b"", EventStream(database), {}, Pool(settings))  # type: ignore[arg-type]
-    lines = ["| Request | What it does |", "|---|---|"]
+    pool = Pool(settings)
+    servers = ServerListing(pool)
+    runtime = Runtime(settings, database, discover(), None, b"", EventStream(database), {}, pool, servers, None)  # type: ignore[arg-type]
+    lines = ["| Request | What it does | Scope |", "|---|---|---|"]
     for path, methods in create_app(runtime).openapi()["paths"].items():
-        lines += [f"| `{method.upper()} {path}` | {about['summary']} |" for method, about in methods.items()]
-    lines += [f"| `{method} {alias}` | Alias of `{method} {path}` |" for (method, alias), path in ROUTE_ALIASES.items()]
+        for method, about in methods.items():
+            scopes = [scope for needed in about["security"] for scope in needed["apiKey"]]
+            shown = "any" if len(scopes) == len(Scope) else " or ".join(f"`{scope}`" for scope in scopes)
+            lines.append(f"| `{method.upper()} {path}` | {about['summary']} | {shown} |")
+    lines += [
+        f"| `{method} {alias}` | Alias of `{method} {path}` | |" for (method, alias), path in ROUTE_ALIASES.items()
+    ]
     return "\n".join(lines)
+
+
+# Ready plans
+
+
+def ready_plans_part(_page: str) -> str:
+    """Return the table of the plans that come with Callsheet."""
+    lines = ["| Plan | Inputs | |", "|---|---|---|"]
+    for name, plan in ready_plans().items():
+        inputs = ", ".join(f"`{each}`" if declared.is_required else each for each, declared in plan.inputs.items())
+        lines.append(f"| `{name}` | {inputs} | {_cell(plan.description or '')} |")
+    return "\n".join([*lines, "", "Required inputs are in `code`."])
+
+
+# Metrics
+
+
+def metrics_part(_page: str) -> str:
+    """Return every metric with its kind, labels and meaning."""
+    lines = []
+    for title, group in (
+        ("Of the installation", metric_catalog.INSTALLATION),
+        ("Of the process", metric_catalog.PROCESS),
+    ):
+        lines += ["", f"### {title}", "", "| Metric | Kind | Labels | Meaning |", "|---|---|---|---|"]
+        lines += [_metric_row(each.name, each.kind, each.labels, each.meaning) for each in group.values()]
+    return "\n".join(lines)
+
+
+def replaced_metrics_part(_page: str) -> str:
+    """Return the metrics under the names of replaced systems."""
+    lines = ["| Metric | Kind | Labels | Meaning |", "|---|---|---|---|"]
+    return "\n".join([*lines, *(_metric_row(name, *about) for name, about in REPLACED_NAMES.items())])
+
+
+def _metric_row(name: str, kind: str, labels: tuple[str, ...], meaning: str) -> str:
+    listed = ", ".join(f"`{label}`" for label in labels)
+    return f"| `{name}` | {kind} | {listed} | {_cell(_sentence(meaning))} |"
 
 
 PARTS: dict[str, Callable[[str], str]] = {
     "errors": errors_part,
     "events": events_part,
+    "metrics": metrics_part,
+    "replaced-metrics": replaced_metrics_part,
     "operations": operations_part,
+    "ready-plans": ready_plans_part,
     "refusals": refusals_part,
     "routes": routes_part,
     "settings": settings_part,
     "states": states_part,
+    "moves": moves_part,
     "wait-reasons": wait_reasons_part,
 }
 

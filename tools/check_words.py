@@ -26,6 +26,7 @@ EXEMPT = {
     "requirements.lock",
     "bench/requirements.lock",
     "tools/check_words.py",
+    *(f"tests/schemas/{name}" for name in ("compose-spec/LICENSE", "keda/LICENSE")),
     *(f"src/callsheet/console/static/swagger-ui/{name}" for name in ("LICENSE", "NOTICE", "swagger-ui-bundle.js")),
 }
 
@@ -189,6 +190,14 @@ NAMES = {
 
 ALLOWED = {
     "src/callsheet/cli/demo/score.py": {"beat", "beats"},  # of music
+    # Names of Celery deployments.
+    "deploy/prometheus/prometheus.yml": {"beat"},
+    "docker-compose.workers.yml": {"beat"},
+    "scripts/start-workers.sh": {"beat"},
+    "scripts/stop-workers.sh": {"beat"},
+    "tests/acceptance/test_worker_scripts.py": {"beat"},
+    "tests/unit/deployment/test_compose.py": {"beat"},
+    "docs/deploy.md": {"beat"},
     "src/callsheet/db/embedded/run_as_user.py": {"nobody"},  # the user of the system
 }
 """File → banned words that have another meaning there."""
@@ -202,18 +211,27 @@ def tracked() -> list[Path]:
     return [ROOT / name for name in listed if name and name not in EXEMPT and Path(name).suffix in TEXT]
 
 
+_USES = list(WORDS.values())
+_WORDS = re.compile(
+    rf"(?<![a-zA-Z])(?:{'|'.join(f'({pattern})' for pattern in WORDS)})(?![a-zA-Z])", re.ASCII | re.IGNORECASE
+)
+"""All words at once: `lastindex` is the number of the one that was found."""
+
+
 def found_words(path: Path, text: str) -> Iterator[str]:
     """Yield a line for each banned word; snake_case parts count as words."""
     name_of_file = path.relative_to(ROOT).as_posix()
     allowed = ALLOWED.get(name_of_file, set())
-    for number, line in enumerate(text.splitlines(), 1):
-        for pattern, use in WORDS.items():
-            for match in re.finditer(rf"(?<![a-zA-Z])(?:{pattern})(?![a-zA-Z])", line, re.IGNORECASE):
-                if match[0].lower() not in allowed:
-                    yield f"{name_of_file}:{number}: '{match[0]}': write {use}"
-        for name, use in NAMES.items():
-            if re.search(rf"(?<!\w){name}(?!\w)", line):
-                yield f"{name_of_file}:{number}: '{name}' is called {use}"
+
+    def place(match: re.Match[str]) -> str:
+        return f"{name_of_file}:{text.count(chr(10), 0, match.start()) + 1}: '{match[0]}'"
+
+    for match in _WORDS.finditer(text):
+        if match[0].lower() not in allowed:
+            yield f"{place(match)}: write {_USES[(match.lastindex or 1) - 1]}"
+    for match in re.finditer(r"\w+", text):
+        if match[0] in NAMES:
+            yield f"{place(match)} is called {NAMES[match[0]]}"
 
 
 def public_names(path: Path) -> list[str]:

@@ -15,10 +15,16 @@ TIMEOUT = 3600.0
 
 
 @contextlib.contextmanager
-def callsheet(stores: Stores, sources: Path, *, worker: Path | None = None, binary: Path = BINARY) -> Iterator[Child]:
-    """Run Callsheet with files from `sources` allowed. With `worker`, a data folder, it also runs a worker."""
+def callsheet(
+    stores: Stores, sources: Path, *, worker: Path | None = None, binary: Path = BINARY, **settings: str
+) -> Iterator[Child]:
+    """Run Callsheet with files from `sources` allowed, and with these settings, by the names of their variables.
+
+    With `worker`, a data folder, it also runs a worker.
+    """
     with stores.database() as store:
         environment = {"BENCH_STORE": store, "BENCH_SOURCES": str(sources), "FFMPEG_PATH": str(binary)}
+        environment |= settings
         environment |= {} if worker is None else {"BENCH_WORKER": str(worker)}
         with running([sys.executable, "-m", "bench.peers.callsheet_media"], environment) as child:
             yield child

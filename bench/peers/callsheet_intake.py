@@ -1,6 +1,6 @@
-"""Callsheet behind a queue of BullMQ: the intake and a worker, each a process of its own.
+"""Callsheet behind a queue: the intake and a worker, each a process of its own.
 
-python -m bench.peers.callsheet_intake intake | work
+python -m bench.peers.callsheet_intake work | bullmq | celery | redis-streams | polled-api
 """
 
 import asyncio
@@ -12,11 +12,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
+import uvloop
 from pydantic import SecretStr
 
 from bench.peers.callsheet import CATALOG, LANE, QUEUE
 from bench.peers.protocol import reply, until_stop_signal
-from callsheet.intake.bullmq.intake import BullMQIntake
+from callsheet.intake.catalog import load_intake
 from callsheet.intake.mappings import Payload
 from callsheet.intake.runner import IntakeRunner
 from callsheet.logs import configure_logging
@@ -24,22 +25,36 @@ from callsheet.processes.garbage_collection import collect_garbage_less_often
 from callsheet.settings import Settings
 from callsheet.wiring import Runtime, open_runtime
 
+HERE = "bench.peers.callsheet_intake"
+
 
 def plan(payload: Payload) -> Mapping[str, Any]:
     """Return the plan of a job: one job that does nothing."""
     return {"jobs": [{"id": "a", "operation": payload.name, "params": payload.data}]}
 
 
+def plan_of_task(payload: Payload) -> Mapping[str, Any]:
+    """Return the plan of a task of the polled API."""
+    return {"jobs": [{"id": "a", "operation": payload.data["kind"], "params": {"n": payload.data["n"]}}]}
+
+
 def settings(folder: str) -> Settings:
     """Settings as they come, with data in `folder`."""
-    redis = urlsplit(os.environ["BENCH_STORE"])
+    store = urlsplit(os.environ["BENCH_STORE"])
     return Settings(  # type: ignore[call-arg]
         _env_file=None,
         database_url=SecretStr(os.environ["BENCH_DATABASE"]),
         data_dir=Path(folder),
-        redis_host=str(redis.hostname),
-        redis_port=int(redis.port or 0),
-        bullmq_queues="bench=bench.peers.callsheet_intake:plan",
+        redis_host=str(store.hostname),
+        redis_port=int(store.port or 0),
+        bullmq_queues=f"bench={HERE}:plan",
+        celery_queues="bench",
+        celery_tasks=f"noop={HERE}:plan,held={HERE}:plan",
+        polled_api_url=f"http://{store.netloc}",
+        polled_api_mapping=f"{HERE}:plan_of_task",
+        polled_api_tasks=int(os.environ.get("BENCH_TASKS", "200")),
+        polled_api_interval=0.02,
+        log_level="warning",
     )
 
 
@@ -49,7 +64,7 @@ async def run(role: str) -> None:
         chosen = settings(folder)
         configure_logging("warning")
         async with open_runtime(chosen, CATALOG) as runtime:
-            runner = IntakeRunner(BullMQIntake, runtime) if role == "intake" else _worker(runtime)
+            runner = _worker(runtime) if role == "work" else IntakeRunner(load_intake(role), runtime)
             collect_garbage_less_often()
             working = asyncio.create_task(runner.run())
             stopping = asyncio.create_task(until_stop_signal())
@@ -64,4 +79,4 @@ def _worker(runtime: Runtime) -> Any:
 
 
 if __name__ == "__main__":
-    asyncio.run(run(sys.argv[1]))
+    uvloop.run(run(sys.argv[1]))

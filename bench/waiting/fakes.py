@@ -1,6 +1,6 @@
 """A fake provider or ComfyUI server in its own process.
 
-python -m bench.waiting.fakes videos | replicate | comfyui FOLDER
+python -m bench.waiting.fakes videos | replicate | comfyui FOLDER [PORT]
 
 A provider can be given the tasks `w1`, `w2`, …, as if they had been submitted before.
 """
@@ -112,15 +112,27 @@ async def provide(name: str) -> None:
         await answer(add_tasks=provider.add_tasks, polls=provider.polls, send_webhooks=provider.send_webhooks)
 
 
-async def run_workflows(folder: Path) -> None:
+async def run_workflows(folder: Path, port: int = 0) -> None:
     """Run a fake ComfyUI server that the benchmark controls."""
-    async with running_comfyui(folder) as server:
+    async with running_comfyui(folder, port=port) as server:
 
         async def url() -> dict[str, Any]:
             return {"url": server.url}
 
+        async def accepted() -> dict[str, Any]:
+            return {"accepted": len(server.accepted), "running": len(server.executor.running)}
+
+        async def times() -> dict[str, Any]:
+            """Return when each prompt began and ended, in seconds."""
+            found = [dict(entry["status"]["messages"]) for entry in server.executor.history.values()]
+            seconds = [
+                [messages[kind]["timestamp"] / 1000 for kind in ("execution_start", "execution_success")]
+                for messages in found
+            ]
+            return {"times": seconds}
+
         ticking = asyncio.create_task(_tick(server))
-        await answer(url=url)
+        await answer(url=url, accepted=accepted, times=times)
         ticking.cancel()
 
 
@@ -132,4 +144,5 @@ async def _tick(server: FakeComfyUI) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(run_workflows(Path(sys.argv[2])) if sys.argv[1] == "comfyui" else provide(sys.argv[1]))
+    port = int(sys.argv[3]) if len(sys.argv) > 3 else 0
+    uvloop.run(run_workflows(Path(sys.argv[2]), port) if sys.argv[1] == "comfyui" else provide(sys.argv[1]))

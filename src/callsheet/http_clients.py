@@ -113,6 +113,11 @@ def direct_client(**options: Any) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(trust_env=False, **_with_user_agent(options))
 
 
+def direct_sync_client(**options: Any) -> httpx2.Client:
+    """Return a blocking client that never uses a proxy. `options` are those of httpx2.Client."""
+    return httpx2.Client(trust_env=False, verify=tls_context(), **_with_user_agent(options))
+
+
 def sync_client(**options: Any) -> httpx2.Client:
     """Return a blocking client that uses the proxies of the environment. `options` are those of httpx2.Client."""
     return httpx2.Client(transport=_Routes(None), **_with_user_agent(options))

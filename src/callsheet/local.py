@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 from uuid import UUID
@@ -12,12 +13,13 @@ from callsheet.domain.errors import InvalidState, PlanRefused, Problem
 from callsheet.domain.events import Event
 from callsheet.domain.plan import Plan, Submission
 from callsheet.domain.plan_parsing import read_plan_text
-from callsheet.domain.plan_validation import check_plan, read_plan, read_submission
+from callsheet.domain.plan_validation import CheckedPlan, check_submission, read_plan, read_submission
 from callsheet.domain.records import Execution
 from callsheet.engine.jobs.cancel import cancel_execution
 from callsheet.engine.jobs.submit import submit
 from callsheet.engine.reads.executions import get_execution
 from callsheet.engine.worker.loop import Worker
+from callsheet.engine.worker.storage_outage import StorageOutage
 from callsheet.files.output_paths import output_paths
 from callsheet.logs import use_host_logging
 from callsheet.operation_api.catalog import Catalog, discover
@@ -29,6 +31,7 @@ from callsheet.wiring import Runtime, open_runtime
 
 PlanLike = Mapping[str, Any] | Plan | Submission | Path | str
 OnEvent = Callable[[Event], None]
+OnWait = Callable[[str | None], None]
 
 _CANCEL_TIMEOUT = 15.0
 """Seconds to wait for a cancelled execution to end."""
@@ -42,12 +45,15 @@ def run(
     settings: Settings | None = None,
     provider_settings: Iterable[ProviderSettings] = (),
     on_event: OnEvent | None = None,
+    on_wait: OnWait | None = None,
 ) -> Execution:
     """Run a plan to its end and return the execution. `execution.status` says whether it succeeded.
 
     `plan` is a plan, a submission, or the path of a JSON or YAML file with either. `operations` are available in this
     run in addition to the installed ones. Artifacts are copied to `<job>/<name>` in the folder `out`, also those of a
-    failed execution; with None they stay in the storage. `on_event` is called with every event after it is stored.
+    failed execution; with None they stay in the storage. The copy waits for a storage that is away, at most for
+    `settings.storage_outage_timeout`; `on_wait` is called with the reason, and with None when it continues. `on_event`
+    is called with every event after it is stored.
     `provider_settings`, such as `LumaSettings(api_key=…)`, replace those of the environment.
 
     The run starts its own worker, and the embedded database unless the settings name a database. Other workers on the
@@ -68,6 +74,7 @@ def run(
             settings=settings,
             provider_settings=provider_settings,
             on_event=on_event,
+            on_wait=on_wait,
         )
         return asyncio.run(coroutine)
     raise RuntimeError("callsheet.run() was called inside a running event loop; use `await callsheet.arun(…)`")
@@ -81,18 +88,21 @@ async def arun(
     settings: Settings | None = None,
     provider_settings: Iterable[ProviderSettings] = (),
     on_event: OnEvent | None = None,
+    on_wait: OnWait | None = None,
 ) -> Execution:
     """Run a plan as `run` does, inside a running event loop. Cancelling the task cancels the execution."""
     use_host_logging()
     settings = _local_settings(settings or Settings(), plan)
     catalog = load_catalog(operations).with_settings(settings)
     submission = _read_submission(plan, settings, catalog)
-    # Before a database is started; `submit` validates the plan again before it is stored.
-    await asyncio.to_thread(check_plan, submission.execution_plan, catalog, max_jobs=settings.max_jobs_per_plan)
+    # Before a database is started.
+    submission, checked = await asyncio.to_thread(
+        check_submission, submission, catalog, max_jobs=settings.max_jobs_per_plan
+    )
     _refuse_impossible_jobs(submission, catalog, settings)
     async with open_runtime(settings, catalog, migrate=True, provider_settings=provider_settings) as runtime:
         async with _running_worker(runtime) as (worker, worker_task):
-            execution_id = await _submit(runtime, submission, worker.id)
+            execution_id = await _submit(runtime, submission, checked, worker.id)
             try:
                 await _wait_for_end(worker_task, _follow_events(runtime, execution_id, on_event))
             except BaseException:
@@ -100,7 +110,7 @@ async def arun(
                 raise
         execution = await get_execution(runtime.database, execution_id, runtime.sign)
         if out is not None:
-            await download_artifacts(runtime, execution, Path(out))
+            await download_artifacts(runtime, execution, Path(out), on_wait)
     return execution
 
 
@@ -154,7 +164,7 @@ def _refuse_impossible_jobs(submission: Submission, catalog: Catalog, settings: 
         raise PlanRefused(problems)
 
 
-async def _submit(runtime: Runtime, submission: Submission, worker_id: UUID) -> UUID:
+async def _submit(runtime: Runtime, submission: Submission, checked: CheckedPlan, worker_id: UUID) -> UUID:
     submitting = asyncio.ensure_future(
         submit(
             runtime.database,
@@ -162,6 +172,8 @@ async def _submit(runtime: Runtime, submission: Submission, worker_id: UUID) -> 
             runtime.catalog,
             max_jobs=runtime.settings.max_jobs_per_plan,
             reserved_for=worker_id,
+            checked=checked,
+            monthly_budget=runtime.settings.monthly_budget,
         )
     )
     try:
@@ -219,16 +231,26 @@ async def _cancel(runtime: Runtime, execution_id: UUID) -> None:
             pass
 
 
-async def download_artifacts(runtime: Runtime, execution: Execution, folder: Path) -> dict[UUID, Path]:
+async def download_artifacts(
+    runtime: Runtime, execution: Execution, folder: Path, on_wait: OnWait | None = None
+) -> dict[UUID, Path]:
     """Copy an execution's artifacts to `<job>/<name>` in a folder. Return their paths by artifact id.
 
-    Raises DiskFull or StorageUnreachable.
+    Waits for the storage as workers do; `on_wait` is called with the reason, and with None when it continues. Raises
+    DiskFull, or after `settings.storage_outage_timeout` StorageUnreachable.
     """
+
+    async def changed(message: str | None, _seconds: float) -> None:
+        if on_wait is not None:
+            on_wait(message)
+
+    outage = StorageOutage(timeout=runtime.settings.storage_outage_timeout.total_seconds(), on_change=changed)
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     paths = {artifact_id: folder / path for artifact_id, path in artifact_paths(execution).items()}
     for artifact in execution.artifacts:
-        await asyncio.to_thread(paths[artifact.artifact_id].parent.mkdir, parents=True, exist_ok=True)
-        await runtime.storage.get(artifact.key, paths[artifact.artifact_id])
+        target = paths[artifact.artifact_id]
+        await asyncio.to_thread(target.parent.mkdir, parents=True, exist_ok=True)
+        await outage.repeat(partial(runtime.storage.get, artifact.key, target))
     return paths
 
 

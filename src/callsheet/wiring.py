@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from uuid import UUID
 
 import structlog
 
+from callsheet.ads.winners.indexes import WinnerIndexes
 from callsheet.comfyui.pool import Pool
+from callsheet.comfyui.server_records import ServerListing
 from callsheet.db.address import DatabaseAddress, parse_address
 from callsheet.db.clock import follow_database_clock
 from callsheet.db.database import FOREVER, Database
@@ -23,14 +25,23 @@ from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import CallsheetError, DatabaseUnavailable
 from callsheet.domain.queues import canonical_queue
 from callsheet.engine.fleet.public_url import RECORD_INTERVAL, PublicUrl, record_public_url
+from callsheet.engine.jobs.approvals import expire_approvals
+from callsheet.engine.jobs.batch_cancellation import continue_batch_cancellations
 from callsheet.engine.jobs.blocked import report_blocked_jobs
+from callsheet.engine.jobs.bulk_work import continue_bulk_actions
+from callsheet.engine.jobs.owners import limits_of
+from callsheet.engine.metric_totals import MetricWriter
 from callsheet.engine.reads.artifacts import find_artifact
 from callsheet.engine.reads.event_stream import EventStream
+from callsheet.engine.retention.clean_up import clean_up
+from callsheet.engine.schedules.file import store_defined_schedules
+from callsheet.engine.schedules.firing import DueTask, ScheduleRunner, record_task_result
 from callsheet.engine.submissions.webhook_inbox import WebhookInbox
 from callsheet.engine.worker.context import WorkerServices
 from callsheet.engine.worker.job_log_writer import JobLogWriter
 from callsheet.engine.worker.loop import Worker, WorkerProcess
 from callsheet.engine.worker.progress_writer import ProgressWriter
+from callsheet.files.approval_links import approval_link
 from callsheet.files.cache import FileCache
 from callsheet.files.signed_urls import signed_file_url, signing_key
 from callsheet.files.sources import SourceOpener
@@ -50,6 +61,10 @@ log = structlog.get_logger(__name__)
 
 _ALERT_INTERVAL = 2.0
 """Seconds between two searches for queues whose jobs fail."""
+_APPROVAL_INTERVAL = 1.0
+"""Seconds between two searches for approvals whose deadline has passed."""
+_SCHEDULES_INTERVAL = 1.0
+"""Seconds between two searches for schedules that are due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +83,8 @@ class Runtime:
     event_stream: EventStream
     providers: Providers
     comfyui: Pool
+    comfyui_servers: ServerListing
+    winners: WinnerIndexes
 
     def sign(self, artifact: Artifact) -> tuple[str, datetime]:
         """Return a signed URL of the artifact, and its expiry time."""
@@ -76,6 +93,10 @@ class Runtime:
         if url is None:
             url = signed_file_url(self.key, self.base_url, artifact.artifact_id, expires=expires)
         return url, expires
+
+    def link_approval(self, approval_id: UUID, deadline: datetime) -> str:
+        """Return the signed link to the page of an approval, which is valid until its deadline."""
+        return approval_link(self.key, self.base_url, approval_id, deadline)
 
     @property
     def base_url(self) -> str:
@@ -117,12 +138,24 @@ class Runtime:
             self.database, sign=self.sign, key=self.key, settings=self.settings, base_url=self.base_url
         )
 
+    def schedule_runner(self) -> ScheduleRunner:
+        """Return what starts the plans of schedules."""
+        return ScheduleRunner(self.database, self.catalog, self.settings)
+
+    async def store_defined_schedules(self) -> None:
+        """Store the schedules of the settings, as a server does at its start. Raises ConfigurationError."""
+        await store_defined_schedules(self.database, self.settings.schedules_file)
+
     async def run_server_tasks(self) -> None:
         """Do the periodic work of an API server until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_every(self.settings.blocked_interval.total_seconds(), self._report_blocked_jobs))
             tasks.create_task(_every(RECORD_INTERVAL, self._record_public_url))
             tasks.create_task(_every(_ALERT_INTERVAL, self._send_alerts))
+            tasks.create_task(_every(_APPROVAL_INTERVAL, self._expire_approvals))
+            tasks.create_task(_every(self.settings.schedule_interval.total_seconds(), self._cancel_batches))
+            tasks.create_task(_every(_SCHEDULES_INTERVAL, partial(self._run_schedules, tasks)))
+            tasks.create_task(_every(self.settings.schedule_interval.total_seconds(), self._do_bulk_actions))
             tasks.create_task(_every(_CLOCK_INTERVAL, self._follow_database_clock))
 
     async def _report_blocked_jobs(self) -> None:
@@ -130,6 +163,31 @@ class Runtime:
 
     async def _send_alerts(self) -> None:
         await alert_failure_streaks(self.database, self.settings)
+
+    async def _expire_approvals(self) -> None:
+        await expire_approvals(self.database)
+
+    async def _cancel_batches(self) -> None:
+        await continue_batch_cancellations(self.database)
+
+    async def _run_schedules(self, tasks: asyncio.TaskGroup) -> None:
+        runner = self.schedule_runner()
+        while await runner.run_due():  # until nothing more is due
+            pass
+        for due in runner.due_tasks:
+            tasks.create_task(self._run_task(due))
+
+    async def _run_task(self, due: DueTask) -> None:
+        try:
+            done = await clean_up(self.database, self.storage, self.settings.retention)
+            result = f"deleted {done.executions:,} executions with {done.files:,} files ({done.bytes:,} bytes)"
+            await record_task_result(self.database, due, result)
+        except (*DATABASE_ERRORS, CallsheetError) as error:
+            # The next one does the rest. An error must not end the server.
+            log.error("a task was broken off", task=due.task, exc_info=error)
+
+    async def _do_bulk_actions(self) -> None:
+        await continue_bulk_actions(self.database, limits_of(self.settings))
 
     async def _record_public_url(self) -> None:
         if self.settings.public_url is not None:
@@ -167,6 +225,7 @@ class Runtime:
             providers=self.providers,
             comfyui=self.comfyui,
             public_url=PublicUrl(self.settings),
+            key=self.key,
         )
 
 
@@ -324,23 +383,32 @@ async def open_runtime(
             event_stream=event_stream,
             providers=providers,
             comfyui=comfyui,
+            comfyui_servers=ServerListing(comfyui),
+            winners=WinnerIndexes(settings.winners_dir),
         )
         listening = asyncio.create_task(event_stream.run()) if follow_events else None
+        metric_writer = MetricWriter(database)
+        counting = asyncio.create_task(metric_writer.run(), name="metrics")
         try:
             yield runtime
         finally:
+            await metric_writer.close(counting)
+            await runtime.winners.close()
+            await runtime.comfyui_servers.close()
             if listening is not None:
                 listening.cancel()
                 await asyncio.gather(listening, return_exceptions=True)
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-    """Do some work now and then periodically, until cancelled. A failure of the database is logged."""
+    """Do some work now and then periodically, until cancelled. Errors are logged: they must not end the server."""
     while True:
         try:
             await work()
         except DATABASE_ERRORS as error:
             log.warning("periodic work failed, will retry", error=type(error).__name__)
+        except CallsheetError as error:
+            log.error("periodic work failed, will retry", exc_info=error)
         await asyncio.sleep(seconds)
 
 

@@ -28,7 +28,7 @@ def record_start(path):
 @operation("block-loop", queue="test", timeout=timedelta(seconds=30))
 async def block_loop(job: Context, params: Blocking) -> Done:
     record_start(params.starts)
-    time.sleep(params.seconds)  # noqa: ASYNC251 - this is what the tests are about
+    time.sleep(params.seconds)  # sleep: blocking is what the tests are about  # noqa: ASYNC251
     return Done()
 
 

@@ -5,9 +5,9 @@ import selectors
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
-TESTS = Path(__file__).parents[1]
+from support.forked_worker import ForkServer, python_path
+
 WORKER = [sys.executable, "-m", "support.worker"]
 
 
@@ -15,21 +15,15 @@ class WorkerProcess:
     """A worker process. `ready` waits until it works. It is killed at the end of the test."""
 
     def __init__(self, settings, name, *, program=WORKER, stderr=None, **environment):
-        """`stderr` is a file for its error output."""
+        """`program` is a command, or the server to fork from. `stderr` is a file for its error output."""
         self.name = name
+        named = {**as_environment(settings), "CALLSHEET_WORKER_NAME": name, **environment}
+        variables = {**os.environ, "PYTHONPATH": python_path(), **named}
+        if isinstance(program, ForkServer):
+            self.process = program.start(variables, stderr=stderr)
+            return
         self.process = subprocess.Popen(
-            program,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")])),
-                **as_environment(settings),
-                "CALLSHEET_WORKER_NAME": name,
-                **environment,
-            },
+            program, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True, env=variables
         )
 
     def ready(self, seconds=60):

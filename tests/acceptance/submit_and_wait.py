@@ -16,7 +16,7 @@ async def main():
     submission = read_submission({"executionPlan": {"jobs": jobs}})
     async with open_database(settings, migrate=False) as database:
         await submit(database, submission, Catalog(ALL), max_jobs=10_000)
-        await asyncio.sleep(60)
+        await asyncio.sleep(60)  # sleep: the process is killed meanwhile
 
 
 asyncio.run(main())

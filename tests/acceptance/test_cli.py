@@ -334,6 +334,26 @@ def test_a_job_that_exits_its_process_fails_and_the_worker_is_restarted(started,
     assert alive == [], "the workers exit with their parent"
 
 
+def test_a_worker_that_is_stopped_from_elsewhere_is_not_restarted_and_the_server_continues(started, callsheet):
+    with started("up", "--port", "0", "--import", "my_operations") as up:
+        url = read_until(up.stderr, "listens at").split()[3]
+        wait_for(lambda: json.loads(callsheet("workers", "list", "--json", "--url", url).stdout)["workers"])
+        name = json.loads(callsheet("workers", "list", "--json", "--url", url).stdout)["workers"][0]["name"]
+
+        stopped = callsheet("workers", "stop", name, "--url", url)
+        said = read_until(up.stderr, "worker has ended as requested")
+        listed = callsheet("workers", "list", "--json", "--url", url)
+        children = psutil.Process(up.pid).children()
+        up.send_signal(signal.SIGTERM)
+        up.communicate(timeout=30)
+
+    assert stopped.returncode == 0 and "is stopping" in stopped.stderr
+    assert "API and console go on" in said
+    assert json.loads(listed.stdout)["workers"] == []
+    assert [child for child in children if "worker" in " ".join(child.cmdline())] == []
+    assert up.returncode == 0
+
+
 def test_submit_uploads_local_files_and_download_fetches_the_results(started, callsheet, here):
     (here / "a note.txt").write_text("Ada")
     plan = write_plan(
@@ -468,8 +488,8 @@ class Empty(callsheet.Model):
     pass
 
 
-@callsheet.operation("talk")
-async def talk(job: callsheet.Context, params: Empty) -> Empty:
+@callsheet.operation("chat")
+async def chat(job: callsheet.Context, params: Empty) -> Empty:
     """Write to every output."""
     print("printed")
     logging.getLogger("film").info("logged")
@@ -485,7 +505,7 @@ async def talk(job: callsheet.Context, params: Empty) -> Empty:
 
 def test_the_json_of_run_is_pure_json_whatever_the_operations_print(tmp_path, new_database):
     (tmp_path / "talking.py").write_text(TALKING)
-    (tmp_path / "plan.json").write_text('{"jobs": [{"id": "a", "operation": "talk"}]}')
+    (tmp_path / "plan.json").write_text('{"jobs": [{"id": "a", "operation": "chat"}]}')
     dsn = new_database()
     done = subprocess.run(
         [CALLSHEET, "run", "plan.json", "--import", "talking.py", "--json"],

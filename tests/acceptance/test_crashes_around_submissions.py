@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import hashlib
-import sys
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -27,8 +26,8 @@ from callsheet.testing.engine import Engine
 from callsheet.testing.waiters import until
 from callsheet.wiring import open_runtime
 from support.crash_points import VARIABLE
+from support.forked_worker import ForkServer
 
-CRASHING_WORKER = [sys.executable, "-m", "support.crash_points"]
 PROMPT = "An otter in a secret prompt"
 AT_ONCE = 3
 """Concurrent cases. With more of them, workers on a busy machine look dead to each other."""
@@ -80,13 +79,14 @@ class Stage:
     settings: Any
     engine: Engine
     start: Any
+    fork_server: ForkServer
     environment: dict[str, str]
     workers: list[Any] = field(default_factory=list)
 
     async def worker(self, name, **more):
         with self.stderr_file.open("a") as file:
             environment = self.environment | more
-            worker = self.start(self.settings, name, program=CRASHING_WORKER, stderr=file, **environment)
+            worker = self.start(self.settings, name, program=self.fork_server, stderr=file, **environment)
         self.workers.append(worker)
         # In a thread, because the fake servers run on this event loop.
         return await asyncio.to_thread(worker.ready)
@@ -118,8 +118,14 @@ class Stage:
             }
 
 
+@pytest.fixture(scope="module")
+def fork_server():
+    with ForkServer("support.crash_points") as server:
+        yield server
+
+
 @pytest.fixture
-def open_stage(settings, new_database, start, tmp_path):
+def open_stage(settings, new_database, start, fork_server, tmp_path):
     @asynccontextmanager
     async def opened(name, environment, provider_settings=(), **changes):
         folder = tmp_path / name.replace(" ", "-")
@@ -131,7 +137,7 @@ def open_stage(settings, new_database, start, tmp_path):
         }
         changed = settings.model_copy(update=short_timeouts | isolated)
         async with open_runtime(changed, discover(), provider_settings=provider_settings) as runtime:
-            yield Stage(changed, Engine(runtime), start, environment)
+            yield Stage(changed, Engine(runtime), start, fork_server, environment)
 
     return opened
 
@@ -230,10 +236,10 @@ def check_stored_file(stage, execution):
 
 @pytest.mark.parametrize("kind", FAKES, ids=lambda kind: kind.name)
 async def test_a_submission_survives_its_workers_and_is_charged_once(kind, open_stage, model):
-    await run_cases(POINTS[kind], lambda point: submission_killed_at(point, kind, open_stage, model))
+    await run_cases(POINTS[kind], lambda point: check_submission_killed_at(point, kind, open_stage, model))
 
 
-async def submission_killed_at(point, kind, open_stage, model):
+async def check_submission_killed_at(point, kind, open_stage, model):
     poll_interval = timedelta(seconds=60 if point == "webhook received" else 0.1)
     async with kind() as provider:
         changes = {"models_file": model, "provider_poll_initial": poll_interval, "provider_poll_max": poll_interval}
@@ -299,7 +305,7 @@ def check_unknown_outcome(provider, execution, taken):
 
 
 async def test_a_prompt_survives_its_workers_and_runs_once(open_stage, tmp_path):
-    await run_cases(COMFYUI_POINTS, lambda point: prompt_killed_at(point, open_stage, tmp_path))
+    await run_cases(COMFYUI_POINTS, lambda point: check_prompt_killed_at(point, open_stage, tmp_path))
 
 
 async def prompt_killed(stage, server, point):
@@ -317,7 +323,7 @@ async def prompt_killed(stage, server, point):
     return execution_id
 
 
-async def prompt_killed_at(point, open_stage, tmp_path):
+async def check_prompt_killed_at(point, open_stage, tmp_path):
     async with running_comfyui(tmp_path / f"server, {point}") as server:
         frequent = {"comfyui_api_url": server.url, "comfyui_poll_interval": timedelta(seconds=0.2)}
         async with open_stage(point, {}, **frequent) as stage:

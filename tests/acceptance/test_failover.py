@@ -6,10 +6,14 @@ import time
 from collections import Counter
 from datetime import timedelta
 
+import asyncpg
 import pytest
 from pydantic import SecretStr
 
-from callsheet.db.upgrade import upgrade
+from callsheet.db.database import Database
+from callsheet.db.fitness import inspect
+from callsheet.db.migrations import HEAD
+from callsheet.db.upgrade import check_revision, upgrade
 from support.postgres import PostgresServer, programs_of
 
 
@@ -73,3 +77,18 @@ async def test_a_failover_loses_and_duplicates_no_job(engine, settings, start, s
         ends = Counter(event.job_id for event in events if event.type == "job.succeeded")
         assert len(ends) == 120
         assert set(ends.values()) == {1}
+
+
+async def test_a_start_does_not_depend_on_a_standby_that_is_behind(servers):
+    primary, standby = servers
+    behind = await asyncpg.connect(standby.dsn)
+    await behind.execute("SELECT pg_wal_replay_pause()")
+    await behind.close()
+    await upgrade(primary.dsn)
+    address = primary.dsn_at(f"127.0.0.1:{standby.port},127.0.0.1:{primary.port}")
+
+    async with Database(address, size=1) as database:
+        await check_revision(database)
+        state = await inspect(database.address)
+
+    assert (state.revision, state.is_standby) == (HEAD, False)

@@ -94,7 +94,7 @@ async def test_a_client_killed_during_submit_stores_a_plan_completely_or_not_at_
         client.kill()
         await client.wait()
         await until(lambda: _no_insert_is_running(connection), timeout=30)
-        outcomes.append(await _is_complete(connection))
+        outcomes.append(await check_complete(connection))
     print(f"stored: {outcomes}")
     await connection.close()
 
@@ -105,10 +105,10 @@ async def test_a_plan_whose_connection_is_killed_is_stored_completely_or_not_at_
     for pause in (0.0, 0.02, 0.05):
         submitting = asyncio.create_task(engine.submit(plan))
         await until(lambda: connection.fetchval(INSERTING), timeout=60, what="the insert to run")
-        await asyncio.sleep(pause)
+        await asyncio.sleep(pause)  # sleep: the moment of the kill varies
         await connection.execute(f"SELECT pg_terminate_backend(pid) FROM ({INSERTING}) AS busy")
         (answer,) = await asyncio.gather(submitting, return_exceptions=True)
-        complete = await _is_complete(connection)
+        complete = await check_complete(connection)
         if not isinstance(answer, Exception):
             assert complete
     await connection.close()
@@ -151,7 +151,7 @@ async def refuse_for_a_while(proxy, server, *, at_its_start=lambda: None):
         proxy.target_port = port
         proxy.cut()
         at_its_start()
-        await asyncio.sleep(2)
+        await asyncio.sleep(2)  # sleep: the length of the outage
         proxy.target_port = tcp_port(server)
 
 
@@ -168,7 +168,7 @@ async def _no_insert_is_running(connection):
     return await connection.fetchval(INSERTING) is None
 
 
-async def _is_complete(connection):
+async def check_complete(connection):
     """Return whether the plan is stored. Every stored execution must have all its jobs and its first event."""
     rows = await connection.fetch("""
         SELECT e.job_count, (SELECT count(*) FROM execution_jobs j WHERE j.execution_id = e.id) AS jobs,

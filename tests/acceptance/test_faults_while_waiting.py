@@ -26,7 +26,7 @@ def image(**params):
     return {"jobs": [{"id": "image", "operation": "draw", "params": params}]}
 
 
-async def ended_with_one_submission(engine, execution_id, fake):
+async def check_one_submission(engine, execution_id, fake):
     execution = await engine.ended(execution_id, timeout=60)
     assert execution.status == "succeeded", execution.jobs[0].error
     assert [file.name for file in execution.artifacts] == ["image.txt"]
@@ -51,7 +51,7 @@ async def test_workers_killed_while_a_job_waits_or_collects_cause_no_second_subm
     gate.touch()
     start(settings, "third", **environment).ready()
 
-    await ended_with_one_submission(engine, execution_id, fake)
+    await check_one_submission(engine, execution_id, fake)
     assert len(started.read_text().split()) == 2
 
 
@@ -65,4 +65,4 @@ async def test_a_submission_in_flight_of_a_killed_worker_is_found_by_the_next(en
 
     start(settings, "second", **environment).ready()
 
-    await ended_with_one_submission(engine, execution_id, fake)
+    await check_one_submission(engine, execution_id, fake)

@@ -146,7 +146,8 @@ def _wrong_ends(
             or (status == "failed" and _may_fail(job, kinds[job["order_key"]], failed))
             or status not in _ENDED  # reported as lost
         )
-        if not is_right:
+        has_old_error = job["error"] is not None and status in _ENDED and status != "failed"
+        if not is_right or has_old_error:
             wrong.append(_describe(job, f"ended as {_ending(job)}: {job['error']}"))
     return wrong
 

@@ -6,8 +6,9 @@ import asyncpg
 from standardwebhooks import Webhook, WebhookVerificationError
 from tests.chaos.system import System
 
+from callsheet.domain.standard_webhooks import secret_text
 from callsheet.files.signed_urls import signing_key
-from callsheet.notify.signature import installation_secret, secret_text
+from callsheet.notify.signature import installation_secret
 
 
 async def callback_faults(connection: asyncpg.Connection, system: System) -> list[str]:

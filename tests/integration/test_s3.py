@@ -114,8 +114,12 @@ async def test_deleting_ignores_missing_files(storage: Storage, tmp_path: Path) 
         await storage.head("gone/a b 🎬.bin")
 
 
-async def test_the_check_passes(storage: Storage) -> None:
+async def test_the_check_passes_and_leaves_nothing(storage: Storage) -> None:
+    before = [page async for page in storage.list_pages("callsheet-check")]
+
     await storage.check()
+
+    assert [page async for page in storage.list_pages("callsheet-check")] == before
 
 
 async def test_keys_start_with_the_prefix(s3_server: S3Server, tmp_path: Path) -> None:
@@ -265,7 +269,10 @@ async def test_a_session_token_of_the_environment_is_not_combined_with_the_keys(
 ) -> None:
     monkeypatch.setenv("AWS_SESSION_TOKEN", "stray")
 
-    await open_storage(s3_server.settings()).check()
+    storage = open_storage(s3_server.settings())
+    await storage.check()
+
+    assert "Security-Token" not in storage.sign("a/x.bin", lifetime=MINUTE, download_name="x.bin")
 
 
 async def test_keys_of_the_environment_are_used_without_keys_in_the_settings(

@@ -36,8 +36,8 @@ async function eventsOf(name) {
   return events[name];
 }
 
-const described = async (job) => ({
-  state: await job.getState(),
+const described = (job, state) => ({
+  state,
   progress: job.progress,
   result: job.returnvalue,
   failedReason: job.failedReason,
@@ -64,8 +64,10 @@ const handlers = {
     }
   },
   job: async ({ queue, id }) => {
+    // The state first: fields that were read before the end do not have its result or error.
+    const state = await queueOf(queue).getJobState(id);
     const job = await Job.fromId(queueOf(queue), id);
-    return job ? described(job) : null;
+    return job ? described(job, state) : null;
   },
   logs: async ({ queue, id }) => (await queueOf(queue).getJobLogs(id)).logs,
   counts: async ({ queue }) => queueOf(queue).getJobCounts(),
@@ -86,6 +88,22 @@ const handlers = {
     await client.hincrby(keyOf(queue, id), "stc", 1);
     await client.rpush(keyOf(queue, "wait"), id);
     await client.zadd(keyOf(queue, "marker"), 0, "0");
+  },
+  // Bull Board on a free port, over the queue of this program.
+  board: async ({ queue }) => {
+    const [{ createBullBoard }, { BullMQAdapter }, { ExpressAdapter }, { default: express }] = await Promise.all([
+      import("@bull-board/api"),
+      import("@bull-board/api/bullMQAdapter"),
+      import("@bull-board/express"),
+      import("express"),
+    ]);
+    const adapter = new ExpressAdapter();
+    adapter.setBasePath("/board");
+    createBullBoard({ queues: [new BullMQAdapter(queueOf(queue))], serverAdapter: adapter });
+    const app = express().use("/board", adapter.getRouter());
+    return new Promise((resolve, reject) => {
+      const server = app.listen(0, "127.0.0.1", (error) => (error ? reject(error) : resolve(server.address().port)));
+    });
   },
   remove: async ({ queue, id }) => void (await queueOf(queue).remove(id)),
   pause: async ({ queue }) => void (await queueOf(queue).pause()),

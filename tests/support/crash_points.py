@@ -1,8 +1,7 @@
 """A worker process that kills itself with SIGKILL at a named point.
 
-    PYTHONPATH=tests CALLSHEET_CRASH_AT="after the intent" python -m support.crash_points
-
-It runs all installed operations. Without a crash point it is an ordinary worker.
+`main` runs it, with the point in the environment variable CALLSHEET_CRASH_AT, and with all installed operations.
+Without a crash point it is an ordinary worker.
 
 The points are public seams: named SQL statements, and methods of the ComfyUIClient client and the job context.
 """
@@ -86,7 +85,11 @@ def kill_process() -> NoReturn:
     raise AssertionError("unreachable")
 
 
-if __name__ == "__main__":
+_OPERATIONS = discover()
+
+
+def main() -> None:
+    """Run a worker, until it kills itself."""
     if point := os.environ.get(VARIABLE):
         POINTS[point].install()
-    asyncio.run(run_worker(discover()))
+    asyncio.run(run_worker(_OPERATIONS))

@@ -21,7 +21,7 @@ class TaskAPI:
         self.weather = []
         """(status, body) of the next polls, before any task."""
         self.callback_weather = []
-        """Statuses of the next callbacks."""
+        """Statuses of the next callbacks; 0: the receiver reads the result and never responds."""
         self.polls = []
         """Time and authorization of each poll."""
         self.files = {}
@@ -92,7 +92,11 @@ def _handler(api):
             self._respond(status, body)
 
         def do_POST(self):
-            self._respond(api.receive(unquote(self.path.rpartition("/")[2]), self._body()), b"{}")
+            status = api.receive(unquote(self.path.rpartition("/")[2]), self._body())
+            if status == 0:
+                self.rfile.read(1)  # until the client closes the connection
+                return
+            self._respond(status, b"{}")
 
         def _body(self):
             if self.headers.get("Transfer-Encoding") != "chunked":

@@ -44,7 +44,11 @@ def film() -> dict:
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_every_example_is_a_valid_plan(path):
-    settings = Settings(_env_file=None, models_file=path.parent / "models" / "own.yaml")
+    settings = Settings(
+        _env_file=None,
+        models_file=path.parent / "models" / "own.yaml",
+        steps_file=path.parent / "steps" / "steps.yaml",
+    )
     data = read_plan_text(path.read_bytes(), max_bytes=1 << 20)
 
     check_plan(read_plan(data), discover().with_settings(settings), max_jobs=100)

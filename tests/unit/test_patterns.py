@@ -109,9 +109,13 @@ def _seconds(pattern: re.Pattern[str], text: str, tries: int = 3) -> float:
     return best
 
 
+_OF_ANOTHER_ENVIRONMENT = {"callsheet.training.peft_trainer"}
+"""Programs that run in an environment with torch, and read only files of the operator and of Callsheet."""
+
+
 def _patterns_of_package() -> Iterator[tuple[str, re.Pattern[str]]]:
     for module in pkgutil.walk_packages(callsheet.__path__, "callsheet."):
-        if module.name.endswith("__main__"):
+        if module.name.endswith("__main__") or module.name in _OF_ANOTHER_ENVIRONMENT:
             continue
         loaded = importlib.import_module(module.name)
         for name, value in list(vars(loaded).items()):

@@ -6,12 +6,12 @@ import pytest
 from fastapi.routing import APIRoute
 
 from callsheet.api import app
-from callsheet.console import api_docs, executions, login, streams
+from callsheet.console import ROUTERS
 
 ROUTES = [
     route
-    for part in (*app.ROUTE_MODULES, api_docs, executions, login, streams)
-    for route in part.router.routes
+    for router in (*(module.router for module in app.ROUTE_MODULES), *ROUTERS)
+    for route in router.routes
     if isinstance(route, APIRoute)
 ]
 

@@ -6,7 +6,12 @@ type Schemas = components["schemas"];
 export type ExecutionWebhook = Schemas["ExecutionWebhook"];
 
 /** The body of any webhook: a union by `type`. A `callbackUrl` receives only the end of its execution. */
-export type Webhook = ExecutionWebhook | Schemas["EventWebhook"] | Schemas["AlertWebhook"] | Schemas["EndpointTest"];
+export type Webhook =
+  | ExecutionWebhook
+  | Schemas["EventWebhook"]
+  | Schemas["AdActionWebhook"]
+  | Schemas["AlertWebhook"]
+  | Schemas["EndpointTest"];
 
 /** The webhook was not sent by this server, or long ago. */
 export class WebhookVerificationError extends Error {

@@ -13,8 +13,14 @@ from callsheet.settings import Settings
 
 DEFAULT_MAX_BYTES = 64 * 1024
 """Limit of routes that expect a form or a few fields."""
+_CONSOLE_MAX_BYTES = 1024 * 1024
+"""Limit of forms with plans and inputs. They are decoded on the event loop."""
+_PICTURE_MAX_BYTES = 20 * 2**20
+"""Limit of a picture that is searched by."""
 _BODY_TIMEOUT = 30.0
 """Seconds for a small body."""
+_SCHEDULE_MAX_BYTES = 2**20
+"""Limit of schedules. They are decoded on the event loop."""
 _MIN_RATE = 16 * 1024
 """Bytes per second at which a large body must arrive, beyond the timeout of a small one."""
 
@@ -31,11 +37,22 @@ class BodyLimit:
 def body_limits(settings: Settings) -> list[BodyLimit]:
     """Return the limits of all routes that accept more than a small body."""
     return [
-        *(BodyLimit("POST", path, settings.max_body_bytes) for path in ("/api/executions", "/api/execute")),
+        *(
+            BodyLimit("POST", path, settings.max_body_bytes)
+            for path in ("/api/executions", "/api/execute", "/api/plans", "/api/batches")
+        ),
+        *(
+            BodyLimit("POST", path, min(_CONSOLE_MAX_BYTES, settings.max_body_bytes))
+            for path in ("/console/new", "/console/plans/")
+        ),
+        BodyLimit("PUT", "/api/schedules/", _SCHEDULE_MAX_BYTES),
         BodyLimit("POST", "/v1/videos", settings.max_body_bytes),
         BodyLimit("POST", "/api/webhooks/", settings.webhook_max_bytes),
         BodyLimit("POST", "/api/i2v-webhook/", settings.upload_max_bytes),
+        *(BodyLimit("POST", path, settings.max_body_bytes) for path in ("/api/ads/touches", "/api/ads/metrics")),
         BodyLimit("PATCH", "/api/uploads/", settings.upload_max_bytes),
+        # A form has some bytes besides the picture.
+        *(BodyLimit("POST", path, _PICTURE_MAX_BYTES) for path in ("/api/ads/winners/similar", "/console/winners")),
     ]
 
 

@@ -3,11 +3,29 @@
 import base64
 import binascii
 import hmac
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 from uuid import UUID
+
+from fastapi import Query
 
 from callsheet.api.errors import ApiError
 
+T = TypeVar("T")
+
+Cursor = Annotated[str | None, Query(max_length=100, description="`nextCursor` of the previous page")]
+Limit = Annotated[int, Query(ge=1, le=200)]
+
 _SIGNATURE_BYTES = 12
+
+
+def page_of(key: bytes, found: list[T], limit: int, id_of: Callable[[T], UUID]) -> tuple[list[T], str | None]:
+    """Return a page of at most `limit` records, and the cursor of the next page; None: it is the last one.
+
+    `found` has one record more than the page if there is a next page.
+    """
+    page = found[:limit]
+    return page, encode_cursor(key, id_of(page[-1])) if len(found) > limit else None
 
 
 def encode_cursor(key: bytes, last: UUID) -> str:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from callsheet.domain.callers import Caller
 from callsheet.wiring import Runtime
 
 
@@ -13,9 +14,22 @@ def runtime_of(request: Request) -> Runtime:
     return runtime
 
 
+def caller_of(request: Request) -> Caller:
+    """Return who sends the request."""
+    caller: Caller = request.state.caller
+    return caller
+
+
 # FastAPI runs a plain function in a thread pool; an async function costs no thread.
 async def _runtime(request: Request) -> Runtime:
     return runtime_of(request)
 
 
 RuntimeDep = Annotated[Runtime, Depends(_runtime)]
+
+
+async def _caller(request: Request) -> Caller:
+    return caller_of(request)
+
+
+CallerDep = Annotated[Caller, Depends(_caller)]

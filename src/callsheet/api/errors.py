@@ -14,12 +14,14 @@ from starlette.types import Scope
 from callsheet.api.openai_errors import is_openai_path, openai_error
 from callsheet.api.problems import MEDIA_TYPE, ProblemDocument, ProblemItem, problem_type, title_of
 from callsheet.console.rendering import PAGE_HEADERS, render_problem
-from callsheet.db.outages import TRANSIENT_ERRORS, outage_details, outage_reason
+from callsheet.db.outages import DATABASE_UNAVAILABLE, outage_details, outage_reason
 from callsheet.domain.error_codes import listed_problem_code
 from callsheet.domain.errors import (
     BadInput,
     CallsheetError,
     DatabaseUnavailable,
+    DiskFull,
+    MissingScope,
     NotFound,
     Problem,
     ProblemList,
@@ -28,6 +30,7 @@ from callsheet.domain.errors import (
     Unauthorized,
 )
 from callsheet.domain.validation_messages import plain_message
+from callsheet.files.atomic_write import DISK_FULL_ERRNOS
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +56,7 @@ def install_error_handlers(app: FastAPI) -> None:
     async def handle(request: Request, error: Exception) -> Response:
         return render_error(request.scope, error)
 
-    for kind in (CallsheetError, HTTPException, RequestValidationError, *TRANSIENT_ERRORS):
+    for kind in (CallsheetError, HTTPException, RequestValidationError, OSError, *DATABASE_UNAVAILABLE):
         app.add_exception_handler(kind, handle)
 
 
@@ -85,10 +88,14 @@ def _document(error: Exception, instance: str) -> ProblemDocument:
         phrase = HTTPStatus(error.status_code).phrase
         detail = _NOT_FOUND if error.detail == HTTPStatus.NOT_FOUND.phrase else error.detail
         return _problem(error.status_code, code, phrase, detail, instance)
-    if isinstance(error, TRANSIENT_ERRORS):
+    if isinstance(error, DATABASE_UNAVAILABLE):
         log.warning("database unavailable", error=outage_details(error), request_id=instance)
         detail = f"{outage_reason(error)} No data is lost; retry in a moment."
         return _problem(503, DatabaseUnavailable.code, title_of(DatabaseUnavailable), detail, instance)
+    if isinstance(error, OSError) and error.errno in DISK_FULL_ERRNOS:
+        log.error("the disk is full", error=str(error), request_id=instance)
+        detail = "There is no space left on a disk of the server. Retry when its operator has made room."
+        return _problem(503, DiskFull.code, title_of(DiskFull), detail, instance)
     if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
         # Only the JSON of a client brings such texts in, as `\\ud800`.
         return _problem(422, "bad_input", title_of(BadInput), "A text has half of a surrogate pair.", instance)
@@ -159,11 +166,15 @@ def _encodable(text: str) -> str:
 
 def _headers(error: Exception, status: int) -> dict[str, str]:
     headers = {"Cache-Control": "no-store"} | dict(getattr(error, "headers", None) or {})
-    if status == 503:
+    if status in (429, 503):
         retry_after: Any = getattr(error, "retry_after", None)
         headers["Retry-After"] = str(int(retry_after)) if retry_after else _RETRY_AFTER
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = 'Bearer realm="callsheet"'
+    if isinstance(error, MissingScope):
+        headers["WWW-Authenticate"] = (
+            f'Bearer realm="callsheet", error="insufficient_scope", scope="{" ".join(error.scopes)}"'
+        )
     if isinstance(error, RangeNotSatisfiable):
         headers["Content-Range"] = f"bytes */{error.facts['size']}"
     return headers

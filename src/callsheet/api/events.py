@@ -7,17 +7,16 @@ from typing import Annotated
 from uuid import UUID
 
 import structlog
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import Field
 
 from callsheet.api import examples
 from callsheet.api.dependencies import RuntimeDep
+from callsheet.api.followed_pages import PAGE_SIZE, FollowedPage, LastEventId
 from callsheet.api.problems import problem_responses
 from callsheet.console.sse import SSE_HEADERS, sse_stream
 from callsheet.db.outages import TRANSIENT_ERRORS
 from callsheet.domain.events import Event
-from callsheet.domain.model import Model
 from callsheet.domain.statuses import EXECUTION_ENDED
 from callsheet.engine.jobs.receipt import status_and_last_event
 from callsheet.engine.reads.events import events_after
@@ -27,17 +26,14 @@ router = APIRouter(prefix="/api/executions", tags=["executions"])
 
 log = structlog.get_logger(__name__)
 
-_PAGE_SIZE = 500
 _RECONNECT_SECONDS = 1
 """Pause before the events are read again after a database error."""
 
 
-class EventPage(Model):
+class EventPage(FollowedPage):
     """Events of an execution, oldest first."""
 
     events: list[Event]
-    next_after: int = Field(description="Value of `after` for the next page")
-    ended: bool = Field(description="Whether the execution has ended and these are its last events")
 
 
 @router.get(
@@ -55,9 +51,7 @@ async def follow_events(
     execution_id: UUID,
     runtime: RuntimeDep,
     after: Annotated[int | None, Query(ge=0, description="Return only events with a greater number")] = None,
-    last_event_id: Annotated[
-        int | None, Header(ge=0, description="Same as `after`; clients send it when they reconnect")
-    ] = None,
+    last_event_id: LastEventId = None,
 ) -> Response:
     """Stream the events of an execution, each once, in the order of their numbers, without gaps.
 
@@ -67,7 +61,7 @@ async def follow_events(
     start = last_event_id if last_event_id is not None else after or 0
     status, last = await status_and_last_event(runtime.database, execution_id)
     if _accepts_json(request):
-        events = await events_after(runtime.database, execution_id, start, limit=_PAGE_SIZE)
+        events = await events_after(runtime.database, execution_id, start, limit=PAGE_SIZE)
         last_number = events[-1].number if events else start
         ended = status in EXECUTION_ENDED and last_number >= last
         page = EventPage(events=events, next_after=last_number, ended=ended)

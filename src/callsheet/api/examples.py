@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from callsheet.comfyui.server_records import DeviceRecord, ServerRecord
 from callsheet.domain.artifacts import Probe
 from callsheet.domain.event_types import EventType
 from callsheet.domain.events import JobProgress
@@ -14,7 +15,9 @@ from callsheet.domain.records import (
     IntakeRecord,
     Job,
     JobLogLine,
+    JobProblem,
     OperationRecord,
+    PlanCheck,
     QueueRecord,
     StoredArtifact,
     WorkerRecord,
@@ -88,11 +91,27 @@ submission: dict[str, Any] = {
     }
 }
 
+plan_check = _response(
+    PlanCheck(
+        valid=False,
+        jobs=None,
+        estimated_cost=None,
+        problems=[
+            JobProblem(
+                path="executionPlan.jobs[0].operation",
+                code="unknown_operation",
+                message="unknown operation 'rendr', did you mean 'render'?",
+            )
+        ],
+        count=1,
+    )
+)
 receipt = _response(
     {
         "executionId": str(_EXECUTION),
         "status": "queued",
         "jobs": [{"id": str(_JOB), "jobId": "trailer", "operation": "render", "queue": "render", "status": "queued"}],
+        "estimatedCost": {"amount": 0.25, "currency": "USD", "unpricedJobs": []},
         "warnings": [
             {
                 "code": "no_lane",
@@ -239,10 +258,40 @@ execution = _response(
 execution_page = _response({"executions": [_SUMMARY.model_dump(mode="json")], "nextCursor": None})
 job = _response(_JOB_RECORD)
 artifact = _response(_ARTIFACT_RECORD)
+artifact_page = _response({"artifacts": [_ARTIFACT_RECORD.model_dump(mode="json")], "nextCursor": None})
 queue = _response(_QUEUE)
 queues = _response({"queues": [_QUEUE.model_dump(mode="json")]})
 worker = _response(_WORKER_RECORD)
+stopping_worker = _response(_WORKER_RECORD.model_copy(update={"status": "stopping"}), "Accepted")
 workers = _response({"workers": [_WORKER_RECORD.model_dump(mode="json")]})
+comfyui_servers = _response(
+    {
+        "servers": [
+            ServerRecord(
+                name="gpu1",
+                url="http://gpu1:8188",
+                state="reachable",
+                version="0.33.0",
+                queue=0,
+                capacity=1,
+                tags=["wan"],
+                devices=[
+                    DeviceRecord(name="cuda:0 NVIDIA GeForce RTX 4090", free=24_000_000_000, total=25_757_220_864)
+                ],
+            ).model_dump(mode="json"),
+            ServerRecord(
+                name="gpu2",
+                url="http://gpu2:8188",
+                state="unreachable",
+                reason="ComfyUI at http://gpu2:8188 does not respond: ConnectError",
+                since=_AT,
+                capacity=1,
+                tags=[],
+            ).model_dump(mode="json"),
+        ],
+        "problem": None,
+    }
+)
 intakes = _response(
     {
         "intakes": [

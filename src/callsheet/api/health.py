@@ -49,8 +49,11 @@ async def health() -> Health:
     summary="Check that the process can serve requests",
     responses={503: problem_responses()[503], 200: examples.ready},
 )
-async def readiness(runtime: RuntimeDep) -> Readiness:
-    """Check within 3 seconds that the database can be written, its schema, and the storage."""
+async def readiness(request: Request, runtime: RuntimeDep) -> Readiness:
+    """Check within 3 seconds that the database can be written, its schema, and the storage.
+
+    Of `callsheet up`, also check that its worker process stays up.
+    """
     step = "database"
     try:
         async with asyncio.timeout(_TIMEOUT):
@@ -63,6 +66,8 @@ async def readiness(runtime: RuntimeDep) -> Readiness:
     except DATABASE_ERRORS as error:
         reason = outage_reason(error) if step == "database" else f"The {step} does not respond."
         raise _not_ready(step, f"{reason} ({type(error).__name__})") from None
+    if trouble := request.app.state.worker_trouble():
+        raise _not_ready("worker", trouble)
     return Readiness()
 
 

@@ -2,21 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any
 from uuid import UUID
 
 import structlog
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import Field
 
 from callsheet.api import examples
 from callsheet.api.dependencies import RuntimeDep
+from callsheet.api.followed_pages import PAGE_SIZE, FollowedPage, LastEventId
 from callsheet.api.problems import problem_responses
 from callsheet.console.sse import SSE_HEADERS, sse_stream
 from callsheet.db.database import Database
 from callsheet.db.outages import TRANSIENT_ERRORS
-from callsheet.domain.model import Model
 from callsheet.domain.records import JobLogLine
 from callsheet.engine.reads.job_logs import job_log_page
 
@@ -24,23 +24,41 @@ router = APIRouter(prefix="/api/executions", tags=["executions"])
 
 log = structlog.get_logger(__name__)
 
-_PAGE_SIZE = 500
 _POLL_SECONDS = 1
 """Pause before new lines are read."""
 
 
-class JobLog(Model):
+class JobLog(FollowedPage):
     """Log lines of jobs, oldest first."""
 
     logs: list[JobLogLine]
-    next_after: int = Field(description="Value of `after` for the next page")
-    ended: bool = Field(description="Whether the jobs have ended and these are their last lines")
 
 
-After = Annotated[int, Query(ge=0, description="`nextAfter` of the previous page")]
-Limit = Annotated[int, Query(ge=1, le=_PAGE_SIZE, description="Maximum number of lines of a page")]
-Follow = Annotated[bool, Query(description="Stream the lines, and new ones until the jobs have ended")]
-LastEventId = Annotated[int | None, Header(ge=0, description="Same as `after`; clients send it when they reconnect")]
+@dataclass(frozen=True, slots=True)
+class LogQuery:
+    """Which lines a request asks for."""
+
+    after: int
+    """Number of the line before the first one that is asked for."""
+    limit: int
+    follow: bool
+
+
+async def _query(
+    after: Annotated[int, Query(ge=0, description="`nextAfter` of the previous page")] = 0,
+    limit: Annotated[int, Query(ge=1, le=PAGE_SIZE, description="Maximum number of lines of a page")] = PAGE_SIZE,
+    follow: Annotated[bool, Query(description="Stream the lines, and new ones until the jobs have ended")] = False,
+    last_event_id: LastEventId = None,
+) -> LogQuery:
+    return LogQuery(last_event_id if last_event_id is not None else after, limit, follow)
+
+
+Lines = Annotated[LogQuery, Depends(_query)]
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    **problem_responses(404, 422),
+    200: examples.job_logs,
+    204: {"description": "With `follow`: the execution has ended and there are no more lines"},
+}
 
 
 @router.get(
@@ -48,20 +66,11 @@ LastEventId = Annotated[int | None, Header(ge=0, description="Same as `after`; c
     name="read_execution_logs",
     summary="Read the logs of an execution's jobs",
     response_model=JobLog,
-    responses={**problem_responses(404, 422), 200: examples.job_logs},
+    responses=_RESPONSES,
 )
-async def execution_logs(
-    request: Request,
-    execution_id: UUID,
-    runtime: RuntimeDep,
-    after: After = 0,
-    limit: Limit = _PAGE_SIZE,
-    follow: Follow = False,
-    last_event_id: LastEventId = None,
-) -> Response:
+async def execution_logs(request: Request, execution_id: UUID, runtime: RuntimeDep, lines: Lines) -> Response:
     """Return what the jobs have printed and logged, oldest first, as pages or with `follow=true` as a stream."""
-    start = last_event_id if last_event_id is not None else after
-    return await _respond(request, runtime.database, execution_id, None, start, limit, follow)
+    return await _respond(request, runtime.database, execution_id, None, lines)
 
 
 @router.get(
@@ -69,34 +78,25 @@ async def execution_logs(
     name="read_job_logs",
     summary="Read the log of a job",
     response_model=JobLog,
-    responses={**problem_responses(404, 422), 200: examples.job_logs},
+    responses=_RESPONSES,
 )
-async def job_logs(
-    request: Request,
-    execution_id: UUID,
-    job_id: str,
-    runtime: RuntimeDep,
-    after: After = 0,
-    limit: Limit = _PAGE_SIZE,
-    follow: Follow = False,
-    last_event_id: LastEventId = None,
-) -> Response:
+async def job_logs(request: Request, execution_id: UUID, job_id: str, runtime: RuntimeDep, lines: Lines) -> Response:
     """Return what a job has printed and logged in all its attempts. `job_id` is its id in the plan."""
-    start = last_event_id if last_event_id is not None else after
-    return await _respond(request, runtime.database, execution_id, job_id, start, limit, follow)
+    return await _respond(request, runtime.database, execution_id, job_id, lines)
 
 
 async def _respond(
-    request: Request, database: Database, execution_id: UUID, job_id: str | None, after: int, limit: int, follow: bool
+    request: Request, database: Database, execution_id: UUID, job_id: str | None, asked: LogQuery
 ) -> Response:
-    page = await job_log_page(database, execution_id, job_id, after=after, limit=limit)
-    if not follow:
-        data = JobLog(logs=page.lines, next_after=page.numbers[-1] if page.numbers else after, ended=page.ended)
+    page = await job_log_page(database, execution_id, job_id, after=asked.after, limit=asked.limit)
+    if not asked.follow:
+        last = page.numbers[-1] if page.numbers else asked.after
+        data = JobLog(logs=page.lines, next_after=last, ended=page.ended)
         return Response(data.model_dump_json(), media_type="application/json")
     if page.ended and not page.lines:
         # A client that reconnects after the end must not reconnect again.
         return Response(status_code=204)
-    messages = _sse_messages(database, execution_id, job_id, after)
+    messages = _sse_messages(database, execution_id, job_id, asked.after)
     return StreamingResponse(
         sse_stream(messages, closing=request.app.state.closing), headers=SSE_HEADERS, media_type="text/event-stream"
     )
@@ -106,7 +106,7 @@ async def _sse_messages(database: Database, execution_id: UUID, job_id: str | No
     """Yield lines as SSE messages until the end. A database error does not end the stream."""
     while True:
         try:
-            page = await job_log_page(database, execution_id, job_id, after=after, limit=_PAGE_SIZE)
+            page = await job_log_page(database, execution_id, job_id, after=after, limit=PAGE_SIZE)
         except TRANSIENT_ERRORS as error:
             log.warning("log stream: database unavailable, retrying", error=type(error).__name__)
             yield ": database unavailable, retrying\n\n"

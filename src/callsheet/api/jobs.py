@@ -11,6 +11,7 @@ from callsheet.api.executions import RetryOptions
 from callsheet.api.problems import problem_responses
 from callsheet.domain.records import Job
 from callsheet.engine.jobs.cancel import cancel_job
+from callsheet.engine.jobs.owners import limits_of
 from callsheet.engine.jobs.retry import retry_job
 from callsheet.engine.reads.jobs import get_job
 
@@ -39,7 +40,7 @@ async def cancel_one_job(job_record_id: UUID, runtime: RuntimeDep) -> Job:
     "/{job_record_id}/retry",
     name="retry_job",
     summary="Retry a job",
-    responses={**problem_responses(404, 409, 422), 200: examples.job},
+    responses={**problem_responses(402, 404, 409, 422), 200: examples.job},
 )
 async def retry_one_job(
     job_record_id: UUID,
@@ -47,5 +48,6 @@ async def retry_one_job(
     options: Annotated[RetryOptions | None, Body(openapi_examples=examples.retry_options)] = None,
 ) -> Job:
     """Run a job again, with the failed jobs that it depends on and the jobs that were skipped because of it."""
-    await retry_job(runtime.database, job_record_id, resubmit=bool(options and options.resubmit))
+    resubmit = bool(options and options.resubmit)
+    await retry_job(runtime.database, job_record_id, resubmit=resubmit, limits=limits_of(runtime.settings))
     return await get_job(runtime.database, job_record_id, runtime.sign)

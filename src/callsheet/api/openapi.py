@@ -13,10 +13,11 @@ from pydantic.json_schema import JsonSchemaMode
 
 from callsheet.api import webhook_schema
 from callsheet.api.problems import ProblemDocument, problem_responses
+from callsheet.api.route_access import access_of
 from callsheet.api.unknown_query import OPEN_PREFIXES
 from callsheet.api.videos_description import OpenAIError, VideoCreateRequest
 from callsheet.domain.plan import Submission
-from callsheet.notify.payload_schema import AlertWebhook, EndpointTest, EventWebhook, ExecutionWebhook
+from callsheet.notify.payload_schema import AdActionWebhook, AlertWebhook, EndpointTest, EventWebhook, ExecutionWebhook
 
 _PREFIX = "#/components/schemas/{model}"
 _MODELS: dict[type[BaseModel], JsonSchemaMode] = {
@@ -24,12 +25,12 @@ _MODELS: dict[type[BaseModel], JsonSchemaMode] = {
     OpenAIError: "serialization",
     EndpointTest: "serialization",
     AlertWebhook: "serialization",
+    AdActionWebhook: "serialization",
     Submission: "validation",
     VideoCreateRequest: "validation",
 }
 """Models that no signature of a route names."""
 _UNIONS: tuple[Any, ...] = (ExecutionWebhook, EventWebhook)
-_NO_KEY_NEEDED = ("/health", "/readyz", "/files/", "/api/webhooks/")
 _INTRODUCTION = """\
 Submit a plan with `POST /api/executions`, follow its events at `/api/executions/{id}/events`, and read its results at
 `/api/executions/{id}`. Every error is a problem document (RFC 9457) with all problems of the request.
@@ -97,7 +98,8 @@ def _restore_examples(document: dict[str, Any], routers: Sequence[APIRouter]) ->
 
 def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> None:
     """Add what is the same for all routes: security, and the problem document of a 422."""
-    operation["security"] = [] if path.startswith(_NO_KEY_NEEDED) else [{"apiKey": []}]
+    # One of the scopes is needed. OpenAPI 3.1 lists them here for every kind of key.
+    operation["security"] = [{"apiKey": [scope]} for scope in sorted(access_of(method.upper(), path).scopes)]
     responses = operation["responses"]
     if path.startswith("/v1/"):
         responses.pop("422", None)  # `/v1/` uses 400, as OpenAI does
@@ -133,7 +135,9 @@ def _describe_defaults(document: dict[str, Any]) -> None:
                 seen.add(reference)
                 pending.append(schemas[reference])
             _describe_default(node)
-            pending += [inner for name, inner in node.items() if name not in ("example", "examples")]
+            # Names of properties are no keywords: a property may be called `default`.
+            pending += node.get("properties", {}).values()
+            pending += [inner for name, inner in node.items() if name not in ("example", "examples", "properties")]
 
 
 def _describe_default(schema: dict[str, Any]) -> None:

@@ -3,13 +3,9 @@
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from callsheet.api.auth_middleware import is_public_path
 from callsheet.api.errors import ApiError
-
-MAX_REQUESTS = 500
-"""Requests in progress, event streams and health checks not counted."""
-MAX_BODY_BYTES = 128 * 2**20
-"""Bytes of all bodies of requests in progress together."""
+from callsheet.domain.callers import ANONYMOUS
+from callsheet.settings import Settings
 
 _UNCOUNTED = ("/health", "/healthz", "/readyz", "/metrics")
 _RETRY_AFTER = 1
@@ -21,15 +17,15 @@ class OverloadMiddleware:
 
     Requests to paths that need no key are counted apart: strangers cannot take the room of authenticated clients.
 
-    A body of unknown size counts as `unknown_bytes`. Uploads and results of
+    A body of unknown size counts as one of the largest. Uploads and results of
     polled workers are not counted by size, because they go to the disk.
     """
 
-    def __init__(self, app: ASGIApp, *, unknown_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
-        self._unknown_bytes = unknown_bytes
+        self._settings = settings
         self._requests = {True: 0, False: 0}
-        """By whether the path is public."""
+        """By whether the route needs no key."""
         self._bytes = {True: 0, False: 0}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -37,9 +33,12 @@ class OverloadMiddleware:
         if scope["type"] != "http" or _is_uncounted(scope):
             await self._app(scope, receive, send)
             return
-        size, public = self._size(scope), is_public_path(scope["path"])
+        size, public = self._size(scope), scope["state"]["caller"] is ANONYMOUS
         in_use = self._bytes[public]
-        if self._requests[public] >= MAX_REQUESTS or (size > 0 and in_use > 0 and in_use + size > MAX_BODY_BYTES):
+        max_bytes = self._settings.max_body_bytes_in_progress
+        # A body that is larger than all together may be is not rejected for that: it is alone.
+        is_full = size > 0 and in_use > 0 and in_use + size > max_bytes
+        if is_full or self._requests[public] >= self._settings.max_requests:
             message = "The server has too many requests in progress. Retry in a moment."
             raise ApiError(503, "overloaded", message, retry_after=_RETRY_AFTER)
         self._requests[public] += 1
@@ -57,7 +56,7 @@ class OverloadMiddleware:
         length = headers.get("content-length", "")
         if length.isdecimal():
             return int(length)
-        return self._unknown_bytes if "transfer-encoding" in headers else 0
+        return self._settings.max_body_bytes if "transfer-encoding" in headers else 0
 
 
 def _is_uncounted(scope: Scope) -> bool:

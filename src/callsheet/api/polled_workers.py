@@ -22,8 +22,8 @@ from callsheet.engine.worker.polled_worker import PolledWorkers, ReceivedFile, t
 from callsheet.files.base64_bodies import Base64Text, decode_base64, read_with_base64
 from callsheet.files.fetch import fetch
 from callsheet.files.object_keys import safe_name
-from callsheet.operations.comfyui.operation import ComfyUIParams
-from callsheet.operations.comfyui.prepare import GraphFile, prepare_graph
+from callsheet.operations.comfyui.params import ComfyUIParams
+from callsheet.operations.comfyui.prepare import GraphFile
 from callsheet.wiring import Runtime
 
 router = APIRouter(tags=["polled workers"])
@@ -161,7 +161,7 @@ def _workers(runtime: Runtime) -> PolledWorkers:
 
 async def _task(runtime: Runtime, id: str, given: dict[str, Any], base: str) -> WorkerTask:
     params = ComfyUIParams.model_validate(validate_params(given, ComfyUIParams).model_dump())
-    prepared = prepare_graph(params.workflow, params.graph, params.inputs, params.files, runtime.settings)
+    prepared = await asyncio.to_thread(params.prepare, runtime.settings)
     graph, urls = prepared.graph, {}
     for number, file in enumerate(prepared.files):
         url = await _url_of(runtime, file, base)

@@ -45,7 +45,19 @@ def title_of(error: type[CallsheetError]) -> str:
 _EXAMPLES: dict[int, tuple[str, str, str, list[dict[str, str]]]] = {
     400: ("bad_request", "The request is invalid", "The cursor is invalid.", []),
     401: ("unauthorized", "A valid API key is needed", "Send it as `Authorization: Bearer …`.", []),
-    403: ("foreign_host", "The origin of the request is not allowed", "The Host header is not allowed.", []),
+    402: (
+        "budget_exceeded",
+        "The plan would exceed a monthly budget; nothing was stored",
+        "The monthly budget of the API key is $250.00; $248.10 of it are spent or reserved, and the plan is estimated "
+        "at $3.20. Nothing was stored or spent.",
+        [],
+    ),
+    403: (
+        "missing_scope",
+        "The API key or the user has no scope for this",
+        "This needs the scope `submit`, which the API key or the user does not have.",
+        [],
+    ),
     404: ("not_found", "There is no such resource", "There is no execution 019ab1f0-0000-7000-8000-000000000000.", []),
     409: (
         "invalid_state",
@@ -91,6 +103,12 @@ _EXAMPLES: dict[int, tuple[str, str, str, list[dict[str, str]]]] = {
             }
         ],
     ),
+    429: (
+        "rate_limited",
+        "Too Many Requests",
+        "The API key 'storefront' may send 600 requests per minute.",
+        [],
+    ),
     503: (
         "database_unavailable",
         title_of(DatabaseUnavailable),
@@ -101,8 +119,8 @@ _EXAMPLES: dict[int, tuple[str, str, str, list[dict[str, str]]]] = {
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI description of a route's error responses. 401, 403 and 503 are always among them."""
-    return {status: _response(status) for status in sorted({*statuses, 401, 403, 503})}
+    """Return the OpenAPI description of a route's error responses. 401, 403, 429 and 503 are always among them."""
+    return {status: _response(status) for status in sorted({*statuses, 401, 403, 429, 503})}
 
 
 def _response(status: int) -> dict[str, Any]:

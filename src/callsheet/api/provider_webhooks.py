@@ -24,7 +24,7 @@ class WebhookReceipt(Model):
     name="receive_provider_webhook",
     summary="Receive a webhook from a provider",
     responses={
-        **problem_responses(401, 413),
+        **problem_responses(401, 404, 413),
         200: {"description": "Stored", "content": {"application/json": {"example": {"received": True}}}},
     },
     openapi_extra={

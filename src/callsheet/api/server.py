@@ -1,14 +1,19 @@
 """The web server of the application."""
 
 import contextlib
+import os
 import socket
 from collections.abc import Iterator
+from functools import partial
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.applications import Starlette
 
-from callsheet.api.http_protocol import LimitedProtocol
+from callsheet.api.http_protocol import ConnectionLimits, LimitedProtocol
 from callsheet.api.starting_app import StartingApp
+from callsheet.api.trusted_proxies import TrustedProxies
+from callsheet.settings import Settings
 
 
 class Server(uvicorn.Server):
@@ -32,20 +37,33 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close listeners and event streams, and let the other current responses complete."""
+        """Close listeners and event streams, and let the other current responses complete.
+
+        What they changed is in the audit log then.
+        """
         if self.callsheet is not None:
             self.callsheet.state.closing.set()
         await super().shutdown(sockets)
+        if self.callsheet is not None:
+            await self.callsheet.state.audit_writer.flush()
 
 
-def make_server(app: FastAPI | StartingApp, *, host: str, port: int) -> Server:
+def make_server(app: FastAPI | Starlette | StartingApp, settings: Settings) -> Server:
     """Return a server for an app; `await server.serve()` runs it until `server.stop()`."""
+    trusted = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
+    limits = ConnectionLimits(
+        max_connections=settings.max_connections,
+        max_per_address=settings.max_connections_per_address,
+        head_timeout=settings.head_timeout,
+        trusted=TrustedProxies(trusted),
+    )
     config = uvicorn.Config(
         app,
-        http=LimitedProtocol,
+        http=partial(LimitedProtocol, limits),  # type: ignore[arg-type] # called like the class
         ws="none",
-        host=host,
-        port=port,
+        host=settings.host,
+        port=settings.port,
+        forwarded_allow_ips=trusted,
         log_config=None,
         access_log=False,
         server_header=False,

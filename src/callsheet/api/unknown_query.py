@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
 from callsheet.domain.did_you_mean import did_you_mean
 from callsheet.domain.errors import Problem, ProblemList
@@ -32,7 +33,13 @@ async def reject_unknown_query(request: Request) -> None:
 
 
 def _query_names(dependant: Dependant) -> Iterator[str]:
-    yield from (field.alias for field in dependant.query_params)
+    for field in dependant.query_params:
+        model = field.field_info.annotation
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            # One model for all parameters of the route.
+            yield from (each.alias or name for name, each in model.model_fields.items())
+        else:
+            yield field.alias
     for inner in dependant.dependencies:
         yield from _query_names(inner)
 

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Header, Query, Request, Response
+from fastapi import APIRouter, Body, Header, Request, Response
 from pydantic import Field
 from starlette.requests import ClientDisconnect
 
 from callsheet.api import examples
-from callsheet.api.cursors import decode_cursor, encode_cursor
+from callsheet.api.cursors import Cursor, Limit, decode_cursor, page_of
 from callsheet.api.dependencies import RuntimeDep
 from callsheet.api.errors import ApiError
 from callsheet.api.problems import problem_responses
@@ -104,18 +104,15 @@ async def announce(
 async def list_page(
     runtime: RuntimeDep,
     request: Request,
-    cursor: Annotated[str | None, Query(max_length=100, description="`nextCursor` of the previous page")] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Cursor = None,
+    limit: Limit = 50,
 ) -> UploadPage:
     """Return a page of uploads, newest first, complete or not."""
     before = decode_cursor(runtime.key, cursor) if cursor else None
     found = await list_uploads(runtime.database, before=before, limit=limit + 1)
-    page = found[:limit]
+    page, more = page_of(runtime.key, found, limit, lambda upload: upload.id)
     partial = _partial_files(request)
-    return UploadPage(
-        uploads=[await _record(runtime, partial, upload) for upload in page],
-        next_cursor=encode_cursor(runtime.key, page[-1].id) if len(found) > limit else None,
-    )
+    return UploadPage(uploads=[await _record(runtime, partial, upload) for upload in page], next_cursor=more)
 
 
 @router.get("/{upload_id}", summary="Read an upload", responses={**problem_responses(404), 200: examples.upload})

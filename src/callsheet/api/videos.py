@@ -11,7 +11,7 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from callsheet.api import videos_description as description
-from callsheet.api.dependencies import RuntimeDep
+from callsheet.api.dependencies import RuntimeDep, caller_of
 from callsheet.api.errors import ApiError
 from callsheet.api.files import FileRequest, file_response
 from callsheet.api.videos_params import VideoParams, to_openai_errors
@@ -30,6 +30,7 @@ from callsheet.domain.plan import Submission
 from callsheet.domain.plan_validation import read_submission
 from callsheet.domain.statuses import ENDED
 from callsheet.engine.jobs.cancel import cancel_execution
+from callsheet.engine.jobs.owners import owner_of
 from callsheet.engine.jobs.submit import submit
 from callsheet.engine.reads.artifacts import find_artifact
 from callsheet.engine.reads.videos import (
@@ -53,7 +54,7 @@ _POLL_AFTER_MS = "2000"
 @router.post(
     "",
     summary="Create a video",
-    responses=description.video_responses(408, 413, 415, example=description.video),
+    responses=description.video_responses(402, 408, 413, 415, example=description.video),
     openapi_extra=description.create,
 )
 async def create_video(
@@ -73,6 +74,8 @@ async def create_video(
             max_jobs=1,
             idempotency_key=idempotency_key or None,
             before_insert=None if upload is None else partial(_store_upload, runtime, upload),
+            owner=owner_of(caller_of(request), runtime.settings),
+            monthly_budget=runtime.settings.monthly_budget,
         )
     except PlanRefused as refused:
         raise to_openai_errors(refused) from None

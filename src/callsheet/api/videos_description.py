@@ -63,9 +63,9 @@ class VideoCreateRequest(BaseModel):
 
 
 def video_responses(*statuses: int, example: dict[str, Any] | None = None) -> dict[int | str, dict[str, Any]]:
-    """Return the responses of a route. The errors 401, 403, 414, 431 and 503 are always among them."""
+    """Return the responses of a route. The errors 401, 403, 414, 429, 431 and 503 are always among them."""
     responses: dict[int | str, dict[str, Any]] = {
-        status: _error(status) for status in sorted({*statuses, 400, 401, 403, 414, 431, 503})
+        status: _error(status) for status in sorted({*statuses, 400, 401, 403, 414, 429, 431, 503})
     }
     if example is not None:
         responses[200] = {"description": "Done", "content": {"application/json": {"example": example}}}
@@ -73,7 +73,7 @@ def video_responses(*statuses: int, example: dict[str, Any] | None = None) -> di
 
 
 def _error(status: int) -> dict[str, Any]:
-    kinds = {401: "authentication_error", 403: "permission_error"}
+    kinds = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
     kind = kinds.get(status, "server_error" if status >= 500 else "invalid_request_error")
     error = {"message": HTTPStatus(status).description or HTTPStatus(status).phrase, "type": kind}
     schema = {"$ref": f"#/components/schemas/{OpenAIError.__name__}"}

@@ -7,10 +7,10 @@ from fastapi import APIRouter, Body, Query
 from pydantic import AwareDatetime, Field
 
 from callsheet.api import examples_webhooks as examples
-from callsheet.api.comparable_time import comparable_time
-from callsheet.api.cursors import decode_cursor, encode_cursor
+from callsheet.api.cursors import Cursor, Limit, decode_cursor, page_of
 from callsheet.api.dependencies import RuntimeDep
 from callsheet.api.problems import problem_responses
+from callsheet.domain.comparable_time import comparable_time
 from callsheet.domain.model import Model
 from callsheet.notify.deliveries import (
     MAX_RESENT,
@@ -60,16 +60,15 @@ async def list_all(
     endpoint_id: Annotated[UUID | None, Query(alias="endpointId")] = None,
     execution_id: Annotated[UUID | None, Query(alias="executionId")] = None,
     status: Annotated[DeliveryStatus | None, Query()] = None,
-    cursor: Annotated[str | None, Query(max_length=100, description="`nextCursor` of the previous page")] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Cursor = None,
+    limit: Limit = 50,
 ) -> DeliveryPage:
     """Return a page of webhooks to callback URLs, to endpoints and to the alert URL, newest first."""
     # At most a bigint: the cursor may be that of another list.
     before = min(decode_cursor(runtime.key, cursor).int, _MAX_NUMBER) if cursor else None
     matching = DeliveryFilter(endpoint_id=endpoint_id, execution_id=execution_id, status=status)
     found = await list_deliveries(runtime.database, matching, before=before, limit=limit + 1)
-    page = found[:limit]
-    more = encode_cursor(runtime.key, UUID(int=page[-1].number)) if len(found) > limit else None
+    page, more = page_of(runtime.key, found, limit, lambda delivery: UUID(int=delivery.number))
     return DeliveryPage(deliveries=page, next_cursor=more)
 
 

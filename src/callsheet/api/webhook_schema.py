@@ -6,7 +6,7 @@ from fastapi import APIRouter, Header
 from typing_extensions import TypeAliasType
 
 from callsheet.domain.model import Model
-from callsheet.notify.payload_schema import AlertWebhook, EndpointTest, EventWebhook, ExecutionWebhook
+from callsheet.notify.payload_schema import AdActionWebhook, AlertWebhook, EndpointTest, EventWebhook, ExecutionWebhook
 
 router = APIRouter(tags=["webhooks"])
 
@@ -47,6 +47,14 @@ async def execution_ended(webhook_id: _Id, webhook_timestamp: _Timestamp, webhoo
 @router.post("event", name="event", summary="An event of an execution or a job", **_body(EventWebhook))
 async def event(webhook_id: _Id, webhook_timestamp: _Timestamp, webhook_signature: _Signature) -> None:
     """Callsheet posts this to endpoints for the other events of executions and jobs."""
+
+
+@router.post("ad-action", name="ad_action", summary="An approved action on ads", **_body(AdActionWebhook))
+async def ad_action(webhook_id: _Id, webhook_timestamp: _Timestamp, webhook_signature: _Signature) -> None:
+    """Callsheet posts this to the URL of an `ad-action` job after a person has approved it.
+
+    It is repeated with the same id until it is confirmed. Do the action once for each id.
+    """
 
 
 @router.post("alert", name="alert", summary="An alert", **_body(AlertWebhook))

@@ -1,4 +1,4 @@
-"""Workers: list them, and change their lanes."""
+"""Workers: list them, change their lanes, drain and stop them."""
 
 from typing import Annotated
 from uuid import UUID
@@ -12,6 +12,7 @@ from callsheet.api.problems import problem_responses
 from callsheet.domain.model import Model
 from callsheet.domain.records import WorkerRecord
 from callsheet.engine.fleet.worker_lanes import set_lanes
+from callsheet.engine.fleet.worker_stop import drain_worker, stop_worker
 from callsheet.engine.reads.workers import list_workers
 
 router = APIRouter(prefix="/api/workers", tags=["workers"])
@@ -47,3 +48,30 @@ async def change_worker(
 ) -> WorkerRecord:
     """Change the lanes of a worker. Running jobs continue. With 0, the worker claims no more jobs of that queue."""
     return await set_lanes(runtime.database, worker_id, patch.lanes)
+
+
+@router.post(
+    "/{worker_id}/drain",
+    name="drain_worker",
+    summary="Drain a worker",
+    responses={**problem_responses(404), 200: examples.worker},
+)
+async def drain(worker_id: UUID, runtime: RuntimeDep) -> WorkerRecord:
+    """Close all lanes of a worker: it ends its running jobs and claims no more. Other slots open its lanes again."""
+    return await drain_worker(runtime.database, worker_id)
+
+
+@router.post(
+    "/{worker_id}/stop",
+    name="stop_worker",
+    summary="Stop a worker",
+    status_code=202,
+    responses={**problem_responses(404, 409), 202: examples.stopping_worker},
+)
+async def stop(worker_id: UUID, runtime: RuntimeDep) -> WorkerRecord:
+    """Let the process of a worker end, as SIGTERM does.
+
+    Running jobs get its grace period; what then still runs is released, and runs elsewhere. The process is not started
+    again, except by a service manager that always does so.
+    """
+    return await stop_worker(runtime.database, worker_id)

@@ -6,13 +6,23 @@ from typing import Annotated
 import typer
 
 from callsheet.cli import (
+    ads,
+    agents,
+    approvals,
     artifacts,
+    audit,
+    batches,
+    bulk_actions,
     check,
+    clean_up,
     comfyui,
+    costs,
     database,
     executions,
     fake_servers,
     intakes,
+    jobs,
+    keys,
     logs,
     models,
     operations,
@@ -21,9 +31,12 @@ from callsheet.cli import (
     queues,
     render,
     run,
+    schedules,
     serve,
+    stored_plans,
     stored_uploads,
     timelines,
+    users,
     webhooks,
     worker,
     workers,
@@ -95,10 +108,21 @@ app.command(rich_help_panel=_SERVER)(logs.logs)
 app.command(rich_help_panel=_SERVER)(logs.events)
 app.command(rich_help_panel=_SERVER)(artifacts.artifacts)
 app.command(rich_help_panel=_SERVER)(artifacts.download)
-app.command(rich_help_panel=_SERVER)(intakes.intakes)
+app.command(rich_help_panel=_SERVER)(agents.mcp)
+app.command(rich_help_panel=_SERVER)(audit.audit)
+app.command(rich_help_panel=_SERVER)(costs.costs)
+app.command("clean-up", rich_help_panel=_SERVER)(clean_up.clean_up)
 app.add_typer(executions.group, name="executions", rich_help_panel=_SERVER)
+app.add_typer(stored_plans.group, name="plans", rich_help_panel=_SERVER)
+app.add_typer(schedules.group, name="schedules", rich_help_panel=_SERVER)
+app.add_typer(approvals.group, name="approvals", rich_help_panel=_SERVER)
+app.add_typer(batches.group, name="batches", rich_help_panel=_SERVER)
+app.add_typer(jobs.group, name="jobs", rich_help_panel=_SERVER)
+app.add_typer(bulk_actions.group, name="bulk", rich_help_panel=_SERVER)
+app.add_typer(intakes.group, name="intakes", rich_help_panel=_SERVER)
 app.add_typer(queues.group, name="queues", rich_help_panel=_SERVER)
 app.add_typer(workers.group, name="workers", rich_help_panel=_SERVER)
+app.add_typer(ads.group, name="ads", rich_help_panel=_SERVER)
 app.add_typer(webhooks.group, name="webhooks", rich_help_panel=_SERVER)
 app.add_typer(stored_uploads.group, name="uploads", rich_help_panel=_SERVER)
 app.command(rich_help_panel=_INSTALLATION)(check.check)
@@ -109,6 +133,9 @@ app.add_typer(providers.group, name="providers", rich_help_panel=_SERVER)
 app.add_typer(plans.group, name="plan", rich_help_panel=_INSTALLATION)
 app.add_typer(timelines.group, name="timeline", rich_help_panel=_INSTALLATION)
 app.add_typer(fake_servers.group, name="dev", rich_help_panel=_INSTALLATION)
+app.add_typer(keys.group, name="keys", rich_help_panel=_INSTALLATION)
+app.add_typer(users.group, name="users", rich_help_panel=_INSTALLATION)
+app.add_typer(users.sessions_group, name="sessions", rich_help_panel=_INSTALLATION)
 app.add_typer(database.group, name="db", rich_help_panel=_INSTALLATION)
 
 

@@ -5,12 +5,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from callsheet.cli.execution_filters import Since, Until
 from callsheet.cli.execution_ids import ExecutionId, find_execution_id
 from callsheet.cli.options import ApiKey, Json, Url
 
 if TYPE_CHECKING:
     from callsheet.cli.remote import ApiClient
 
+OptionalExecution = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[EXECUTION]",
+        help="Id of the execution, its first characters, or 'last'; without it: of all executions",
+    ),
+]
 JobFilter = Annotated[
     str | None, typer.Option("--job", metavar="JOB", help="Only files of this job and its child jobs")
 ]
@@ -20,17 +28,40 @@ NameFilter = Annotated[
 
 
 def artifacts(
-    execution_id: ExecutionId,
+    execution_id: OptionalExecution = None,
     job: JobFilter = None,
     name: NameFilter = None,
+    kind: Annotated[
+        str | None, typer.Option(help="Without an execution: first part of the media type, such as video")
+    ] = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="Without an execution: maximum number of files")] = 20,
+    cursor: Annotated[str | None, typer.Option(help="Without an execution: cursor of the next page")] = None,
     as_json: Json = False,
     url: Url = None,
     api_key: ApiKey = None,
 ) -> None:
-    """List the files of an execution, with URLs that work without a key for some minutes."""
+    """List the files of an execution, or the newest of all, with URLs that work without a key for some minutes."""
     from callsheet.cli.printing import media_text, show_columns, show_json, size_text
     from callsheet.cli.remote import connect
+    from callsheet.cli.time_options import moment
 
+    if execution_id is None:
+        query = {
+            "name": name,
+            "kind": kind,
+            "createdAfter": moment(since) if since else None,
+            "createdBefore": moment(until) if until else None,
+            "limit": limit,
+            "cursor": cursor,
+        }
+        if job is not None:
+            raise typer.BadParameter("it needs an execution", param_hint="--job")
+        _list_all(query, as_json=as_json, url=url, api_key=api_key)
+        return
+    if kind or since or until or cursor:
+        raise typer.BadParameter("--kind, --since, --until and --cursor are for the list without an execution")
     with connect(url, api_key) as client:
         found = _find(client, execution_id, job, name)
     if as_json:
@@ -38,6 +69,24 @@ def artifacts(
         return
     rows = [(a["job"], a["name"], size_text(a["size"]), media_text(a), a["url"]) for a in found]
     show_columns(("JOB", "FILE", "SIZE", "CONTENT", "URL"), rows)
+
+
+def _list_all(query: dict[str, Any], *, as_json: bool, url: str | None, api_key: str | None) -> None:
+    from callsheet.cli.printing import media_text, say, show_columns, show_json, size_text
+    from callsheet.cli.remote import connect
+
+    with connect(url, api_key) as client:
+        page = client.get("/api/artifacts", **query)
+    if as_json:
+        show_json(page)
+        return
+    rows = [
+        (a["executionId"], a["jobId"], a["name"], size_text(a["size"]), media_text(a), a["url"])
+        for a in page["artifacts"]
+    ]
+    show_columns(("EXECUTION", "JOB", "FILE", "SIZE", "CONTENT", "URL"), rows)
+    if page["nextCursor"]:
+        say(f"More: callsheet artifacts --cursor {page['nextCursor']}")
 
 
 def download(

@@ -17,8 +17,10 @@ from callsheet.cli.bootstrap import discover_operations, settings_problems
 from callsheet.cli.environment import ambiguous_api_base_url, unknown_variables, unused_variables
 from callsheet.cli.printing import size_text
 from callsheet.comfyui.health import check_servers
+from callsheet.comfyui.hosts import DEFAULT_URL
 from callsheet.comfyui.pool import Pool
-from callsheet.comfyui.workflows import load_workflow, stored_workflows
+from callsheet.comfyui.server_command import describe_installation
+from callsheet.comfyui.workflows import default_graph, load_workflow, stored_workflows
 from callsheet.db.address import DatabaseAddress
 from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.fitness import inspect, require_upgradable, require_usable, require_writable
@@ -26,12 +28,13 @@ from callsheet.db.migrations import HEAD
 from callsheet.db.session import as_address, open_session
 from callsheet.db.statements import sql
 from callsheet.db.upgrade import other_revision
-from callsheet.domain.errors import CallsheetError, ConfigurationError
+from callsheet.domain.errors import CallsheetError, ConfigurationError, ProviderUnreachable
 from callsheet.files.fetch import redact_url
 from callsheet.files.storage import open_storage
 from callsheet.media.ffmpeg.binary import capabilities, find_ffmpeg
 from callsheet.media.ffmpeg.sandbox import is_sandboxed
 from callsheet.operation_api.requirements import missing_requirements
+from callsheet.outside_steps.declarations import read_steps
 from callsheet.processes.landlock import landlock_version
 from callsheet.settings import Settings
 from callsheet.wiring import configured_address, database_unavailable
@@ -77,6 +80,7 @@ async def run_checks(options: Mapping[str, object], modules: list[str] | None) -
         _ffmpeg,
         _operations,
         _bind_address,
+        _steps,
         _source_roots,
         _comfyui,
     ):
@@ -144,20 +148,27 @@ async def _database(settings: Settings, _: list[str] | None) -> AsyncIterator[Fi
 async def _webhooks(settings: Settings, _: list[str] | None) -> AsyncIterator[Finding]:
     """Report endpoints that are disabled or fail."""
     async with AsyncExitStack() as stack:
-        if settings.database_url is not None:
-            address = configured_address(settings)
-        else:
-            embedded = EmbeddedPostgres(settings.data_dir / "postgres")
-            if not (settings.data_dir / "postgres").is_dir() or embedded.server_pid is None:
-                return
-            address = as_address(await asyncio.to_thread(embedded.start))
-            stack.push_async_callback(asyncio.to_thread, embedded.stop)
+        address = await _running_database(settings, stack)
+        if address is None:
+            return
         try:
             findings = await _endpoint_findings(address)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
             return  # the check of the database reports it
     for finding in findings:
         yield finding
+
+
+async def _running_database(settings: Settings, stack: AsyncExitStack) -> DatabaseAddress | None:
+    """Return the address of the database; None for an embedded one that does not run."""
+    if settings.database_url is not None:
+        return configured_address(settings)
+    embedded = EmbeddedPostgres(settings.data_dir / "postgres")
+    if not (settings.data_dir / "postgres").is_dir() or embedded.server_pid is None:
+        return None
+    address = as_address(await asyncio.to_thread(embedded.start))
+    stack.push_async_callback(asyncio.to_thread, embedded.stop)
+    return address
 
 
 async def _endpoint_findings(address: DatabaseAddress) -> list[Finding]:
@@ -236,8 +247,44 @@ async def _operations(settings: Settings, modules: list[str] | None) -> AsyncIte
 
 
 async def _bind_address(settings: Settings, _: list[str] | None) -> AsyncIterator[Finding]:
-    require_api_key_beyond_loopback(settings)
-    yield Finding("ok", "bind address", "API key required" if settings.api_key else f"{settings.host}, without API key")
+    has_keys = settings.api_key is None and await _has_keys(settings)
+    require_api_key_beyond_loopback(settings, has_keys=has_keys)
+    is_needed = settings.api_key is not None or has_keys
+    yield Finding("ok", "bind address", "API key required" if is_needed else f"{settings.host}, without API key")
+
+
+async def _has_keys(settings: Settings) -> bool:
+    """Return whether the database has API keys; False if it cannot be read."""
+    async with AsyncExitStack() as stack:
+        address = await _running_database(settings, stack)
+        if address is None:
+            return False
+        try:
+            if (await inspect(address)).revision != HEAD:
+                return False
+            connection = await open_session(address)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+            return False  # the check of the database reports it
+        stack.push_async_callback(connection.close)
+        return bool(await sql.has_access_rules(connection))
+
+
+async def _steps(settings: Settings, _modules: list[str] | None) -> AsyncIterator[Finding]:
+    if settings.steps_file is None:
+        return
+    try:
+        steps = await asyncio.to_thread(read_steps, settings)
+        secrets = [await asyncio.to_thread(step.secret_bytes) for step in steps.endpoints]
+    except ConfigurationError as error:
+        yield Finding("error", "steps", error.message)
+        return
+    yield Finding("ok", "steps", f"commands: {len(steps.commands)}, endpoints: {len(steps.endpoints)}")
+    for step in steps.commands:
+        if shutil.which(step.command[0]) is None:
+            yield Finding("warning", "steps", f"the program {step.command[0]} of the command '{step.name}' is not here")
+    for endpoint, secret in zip(steps.endpoints, secrets, strict=True):
+        if secret is None:
+            yield Finding("warning", "steps", f"requests to the endpoint '{endpoint.name}' are not signed")
 
 
 async def _source_roots(settings: Settings, _: list[str] | None) -> AsyncIterator[Finding]:
@@ -249,19 +296,36 @@ async def _source_roots(settings: Settings, _: list[str] | None) -> AsyncIterato
 
 
 async def _comfyui(settings: Settings, _: list[str] | None) -> AsyncIterator[Finding]:
+    try:
+        await asyncio.to_thread(default_graph, settings)
+    except ConfigurationError as error:
+        yield Finding("error", "ComfyUI", error.message)
     for name in stored_workflows(settings):
         try:
-            load_workflow(name, settings)
+            await asyncio.to_thread(load_workflow, name, settings)
         except ConfigurationError as error:
             yield Finding("warning", "ComfyUI", error.message)
-    if settings.comfyui_path is not None and not (settings.comfyui_path.expanduser() / "main.py").is_file():
-        yield Finding("error", "ComfyUI", f"there is no main.py in {settings.comfyui_path} (COMFYUI_PATH)")
-    if settings.comfyui_api_url is None:
+    if settings.comfyui_path is not None:
+        yield await _managed_comfyui(settings)
+    is_default = settings.comfyui_api_url is None
+    if is_default and settings.comfyui_path is not None:
         return
     async with Pool(settings) as pool:
         servers = await check_servers(pool)
     for health in servers:
-        if health.reachable:
-            yield Finding("ok", "ComfyUI", f"{health.server.name} is reachable, version {health.version}")
-        elif health.server.managed is None:
-            yield Finding("warning", "ComfyUI", health.reason or f"{health.server.name} does not respond")
+        if health.reason is None:
+            yield Finding("ok", "ComfyUI", f"{health.server.name} is {health.state}, version {health.version}")
+        elif health.server.managed is None and not is_default:
+            since = f" (since {health.since:%Y-%m-%d %H:%M} UTC)" if health.since else ""
+            yield Finding("warning", "ComfyUI", f"{health.server.name} is {health.state}{since}: {health.reason}")
+        elif is_default:
+            message = f"COMFYUI_API_URL is not set; jobs use {DEFAULT_URL}, which is {health.state}"
+            yield Finding("ok", "ComfyUI", message)
+
+
+async def _managed_comfyui(settings: Settings) -> Finding:
+    try:
+        found = await describe_installation(settings)
+    except (ConfigurationError, ProviderUnreachable) as error:
+        return Finding("error", "ComfyUI", error.message)
+    return Finding("ok", "ComfyUI", f"a worker starts {found}")

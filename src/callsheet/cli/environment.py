@@ -12,40 +12,19 @@ _COMMON = {"CALLSHEET_URL", "CALLSHEET_API_KEY", "CALLSHEET_API_KEY_FILE", "CALL
 _OTHERS = ("CALLSHEET_URL", "CALLSHEET_LIFELINE")
 _TESTS = "CALLSHEET_TEST"
 
-_BOARD = "the console of `callsheet up` shows queues and jobs; CALLSHEET_API_KEY protects it"
-_REDIS = "the queue is in PostgreSQL; set CALLSHEET_DATABASE_URL"
 _RETRIES = "each operation sets its attempts, and a job its `retries`; CALLSHEET_RETRY_BASE is the backoff"
 _FILES = "jobs write to CALLSHEET_WORK_DIR, and files are stored in the data folder or in CALLSHEET_S3_BUCKET"
 _LIMITS = "CALLSHEET_CACHE_MAX_AGE and CALLSHEET_UPLOAD_MAX_AGE limit what is kept"
 UNUSED: Mapping[str, str] = {
-    "BULL_BOARD_HOST": _BOARD,
-    "BULL_BOARD_PASSWORD": _BOARD,
-    "BULL_BOARD_PORT": _BOARD,
-    "BULL_BOARD_USER": _BOARD,
-    "BULL_PREFIX": "installations are separated by their databases; set CALLSHEET_DATABASE_URL",
     "CLEANUP_AGE_DAYS": _LIMITS,
-    "FLOWER_PASSWORD": _BOARD,
-    "FLOWER_USER": _BOARD,
-    "GMANIMATO_API_URL": "workers read their jobs from the database; set CALLSHEET_DATABASE_URL",
-    "LORA_TRAINING_DRY_RUN": "no built-in operation trains models",
     "MAX_TEMP_SIZE_GB": _LIMITS,
     "ML_SERVICE_URL": "models are used through providers and ComfyUI; see `callsheet models`",
     "PREVIEW_DIR": _FILES,
-    "REDIS_HOST": _REDIS,
-    "REDIS_PORT": _REDIS,
-    "REDIS_URL": _REDIS,
     "RENDER_DIR": _FILES,
-    "WORKER_BULL_BOARD_PASSWORD": _BOARD,
-    "WORKER_BULL_BOARD_USER": _BOARD,
     "WORKER_JOB_ATTEMPTS": _RETRIES,
     "WORKER_JOB_BACKOFF_DELAY_MS": _RETRIES,
-    "WORKER_MAX_RETRIES": "CALLSHEET_WEBHOOK_ATTEMPTS limits the attempts of a webhook",
-    "WORKER_METRICS_PREFIX": "metrics start with callsheet_",
-    "WORKER_MONITOR_HOST": _BOARD,
-    "WORKER_MONITOR_PORT": _BOARD,
-    "WORKER_POLL_INTERVAL": "workers are notified of jobs; CALLSHEET_POLL_INTERVAL is the fallback",
 }
-"""Variables of other systems that are known but not used → what to use instead."""
+"""Variables of other systems that no setting reads → what to use instead."""
 
 _SIGNS_OF_A_PRODUCT = {"BULL_PREFIX", "CALLSHEET_BULLMQ_QUEUES", "CALLSHEET_STATUS_PUSH_URL", "WORKER_API_URL"}
 """Variables of an installation whose API_BASE_URL may be the API of the product."""

@@ -11,10 +11,12 @@ from typer.core import TyperGroup
 from callsheet.client.errors import RequestFailed, Unreachable, WaitTimeout
 from callsheet.domain.errors import (
     BadInput,
+    BudgetExceeded,
     CallsheetError,
     ConfigurationError,
     Conflict,
     DatabaseUnavailable,
+    MissingScope,
     NotFound,
     Problem,
     ProblemList,
@@ -56,12 +58,14 @@ _EXIT_CODE_OF: list[tuple[type[CallsheetError], int]] = [
     (DatabaseUnavailable, 6),
     (Conflict, 5),
     (Unauthorized, 4),
+    (MissingScope, 4),
+    (BudgetExceeded, 5),
     (NotFound, 3),
     (BadInput, 2),
     (TooLarge, 2),
     (ConfigurationError, 2),
 ]
-_EXIT_CODE_OF_STATUS = {401: 4, 403: 4, 404: 3, 408: 6, 409: 5, 429: 6, 502: 6, 503: 6, 504: 6}
+_EXIT_CODE_OF_STATUS = {401: 4, 402: 5, 403: 4, 404: 3, 408: 6, 409: 5, 429: 6, 502: 6, 503: 6, 504: 6}
 _SERVER_ERROR = 500
 _INTERNAL = 70
 
@@ -136,6 +140,7 @@ def _print_unexpected_error(error: Exception, *, verbose: bool) -> None:
 
 
 def _print(line: str) -> None:
+    from callsheet.domain.plain_text import plain_text
     from callsheet.logs import redact_secrets
 
-    print(redact_secrets(line), file=sys.stderr)  # noqa: T201 - errors of commands go to stderr
+    print(plain_text(redact_secrets(line)), file=sys.stderr)  # noqa: T201 - errors of commands go to stderr

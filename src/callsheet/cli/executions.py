@@ -4,13 +4,34 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from callsheet.cli.bulk_actions import FollowBulk, Preview, Yes, run_bulk_action
+from callsheet.cli.execution_filters import (
+    Batch,
+    ErrorCode,
+    Key,
+    Operation,
+    Plan,
+    Queue,
+    Search,
+    Since,
+    Source,
+    Statuses,
+    Until,
+    filter_of,
+)
 from callsheet.cli.execution_ids import ExecutionId, find_execution_id
-from callsheet.cli.options import Allow, ApiKey, Json, PlanFile, Timeout, Url
+from callsheet.cli.options import Allow, ApiKey, Json, PlanOrName, Timeout, Url
+from callsheet.cli.plan_inputs import Inputs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from callsheet.cli.plan_sources import PlanSource
     from callsheet.cli.remote import ApiClient
 
-group = typer.Typer(help="List executions.", no_args_is_help=True)
+group = typer.Typer(help="List and delete executions; cancel or retry all that match.", no_args_is_help=True)
+Everything = Annotated[bool, typer.Option("--all", help="Without a filter: everything")]
 
 _SHOWN_JOBS = 20
 _MAX_SHOWN_JOBS = 5
@@ -18,7 +39,8 @@ JobOption = Annotated[str | None, typer.Option("--job", metavar="JOB", help="Onl
 
 
 def submit(
-    plan: PlanFile,
+    plan: PlanOrName,
+    inputs: Inputs = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait until the execution has ended; exit status 1 if a job failed")
     ] = False,
@@ -34,6 +56,12 @@ def submit(
     callback_url: Annotated[
         str | None, typer.Option("--callback-url", help="URL that receives a signed POST when the execution ends")
     ] = None,
+    start_at: Annotated[
+        str | None,
+        typer.Option(
+            "--start-at", metavar="TIME", help="Start no job before a time, or a duration from now such as 2h"
+        ),
+    ] = None,
     allow: Allow = None,
     upload: Annotated[
         bool,
@@ -43,40 +71,78 @@ def submit(
     url: Url = None,
     api_key: ApiKey = None,
 ) -> None:
-    """Submit a plan to a running server, and print the id of its execution.
+    """Submit a plan to a running server, or run one that it stores, and print the id of the execution.
 
     Local files that the plan names are uploaded first; a file that the server already has is not sent again. Paths are
     relative to the folder of the plan.
     """
     from callsheet.cli.bootstrap import load_settings
-    from callsheet.cli.plans import plan_file
-    from callsheet.cli.printing import say, show, show_json
+    from callsheet.cli.plan_inputs import read_inputs
+    from callsheet.cli.plan_sources import read_plan_source
     from callsheet.cli.remote import connect
     from callsheet.cli.run import base_dir, with_source_roots
-    from callsheet.cli.upload_display import upload_plan_files
+    from callsheet.cli.time_options import moment_ahead
+    from callsheet.cli.upload_display import upload_inputs
 
+    _check_header(idempotency_key)
+    settings = load_settings()
+    with connect(url, api_key) as client, read_plan_source(plan, settings, client) as source:
+        values = read_inputs(inputs, source.inputs)
+        if upload:
+            upload_inputs(client, values, source.inputs, {})
+        roots = with_source_roots(base_dir(plan), allow, settings).source_roots if upload else None
+        around = {} if callback_url is None else {"callbackUrl": callback_url}
+        around |= {} if start_at is None else {"startAt": moment_ahead(start_at)}
+        receipt = _send(client, source, values, around, idempotency_key, roots)
+        _show_warnings(receipt)
+        if wait:
+            _follow(client, receipt["executionId"], timeout, as_json=as_json)
+        else:
+            _show_receipt(receipt, as_json=as_json)
+
+
+def _check_header(idempotency_key: str | None) -> None:
     if idempotency_key is not None and not (idempotency_key.isascii() and idempotency_key.isprintable()):
         raise typer.BadParameter(
             "it is sent in an HTTP header and must be printable ASCII", param_hint="--idempotency-key"
         )
-    settings = load_settings()
-    with plan_file(plan, settings) as data:
-        body = _submission(data)
-    if callback_url is not None:
-        body["callbackUrl"] = callback_url
-    with connect(url, api_key) as client:
-        if upload:
-            roots = with_source_roots(base_dir(plan), allow, settings).source_roots
-            upload_plan_files(client, body, roots)
-        receipt = client.submit(body, idempotency_key=idempotency_key).model_dump(mode="json")
-        for warning in receipt.get("warnings", []):
-            say(f"Warning: {', '.join(warning['jobs'][:_MAX_SHOWN_JOBS])}: {warning['message']}")
-        if wait:
-            _follow(client, receipt["executionId"], timeout, as_json=as_json)
-        elif as_json:
-            show_json(receipt)
-        else:
-            show(receipt["executionId"])
+
+
+def _send(
+    client: "ApiClient",
+    source: "PlanSource",
+    values: dict[str, Any],
+    around: dict[str, Any],
+    idempotency_key: str | None,
+    roots: "Sequence[Path] | None",
+) -> dict[str, Any]:
+    """Submit a plan, or run a stored one, and return the receipt. Local files below `roots` are uploaded first."""
+    from callsheet.cli.run import with_inputs
+    from callsheet.cli.upload_display import upload_plan_files
+
+    if source.stored_name is not None:
+        run = client.run_plan(source.stored_name, values, idempotency_key=idempotency_key, **around)
+        return run.model_dump(mode="json")
+    body = _submission(with_inputs(source.plan, values)) | around
+    if roots is not None:
+        upload_plan_files(client, body, roots)
+    return client.submit(body, idempotency_key=idempotency_key).model_dump(mode="json")
+
+
+def _show_warnings(receipt: dict[str, Any]) -> None:
+    from callsheet.cli.printing import say
+
+    for warning in receipt.get("warnings", []):
+        say(f"Warning: {', '.join(warning['jobs'][:_MAX_SHOWN_JOBS])}: {warning['message']}")
+
+
+def _show_receipt(receipt: dict[str, Any], *, as_json: bool) -> None:
+    from callsheet.cli.printing import show, show_json
+
+    if as_json:
+        show_json(receipt)
+    else:
+        show(receipt["executionId"])
 
 
 def _submission(data: Any) -> dict[str, Any]:
@@ -231,16 +297,34 @@ def job_of(execution: dict[str, Any], job: str) -> dict[str, Any]:
 
 @group.callback()
 def executions() -> None:
-    """List executions."""
+    """List and delete executions; cancel or retry all that match."""
+
+
+@group.command()
+def delete(execution_id: ExecutionId, url: Url = None, api_key: ApiKey = None) -> None:
+    """Delete an ended execution with its jobs, events, logs and files."""
+    from callsheet.cli.printing import say
+    from callsheet.cli.remote import connect
+
+    with connect(url, api_key) as client:
+        execution_id = find_execution_id(client, execution_id)
+        client.request("DELETE", f"/api/executions/{execution_id}")
+    say(f"Deleted: {execution_id}")
 
 
 @group.command("list")
 def list_executions(
-    statuses: Annotated[
-        list[str] | None,
-        typer.Option("--status", help="queued, running, succeeded, failed or cancelled; repeatable"),
-    ] = None,
-    search: Annotated[str | None, typer.Option(help="Text in the name or the metadata, or a complete id")] = None,
+    statuses: Statuses = None,
+    search: Search = None,
+    operation: Operation = None,
+    queue: Queue = None,
+    error_code: ErrorCode = None,
+    plan: Plan = None,
+    batch: Batch = None,
+    source: Source = None,
+    key: Key = None,
+    since: Since = None,
+    until: Until = None,
     limit: Annotated[int, typer.Option(min=1, max=200, help="Maximum number of executions")] = 20,
     cursor: Annotated[str | None, typer.Option(help="Cursor of the next page")] = None,
     as_json: Json = False,
@@ -252,7 +336,10 @@ def list_executions(
     from callsheet.cli.remote import connect
 
     with connect(url, api_key) as client:
-        page = client.get("/api/executions", status=statuses or None, search=search, limit=limit, cursor=cursor)
+        filters = filter_of(
+            statuses, search, operation, queue, error_code, plan, batch, source, key, since=since, until=until
+        )
+        page = client.get("/api/executions", **filters, limit=limit, cursor=cursor)
     if as_json:
         show_json(page)
         return
@@ -263,3 +350,74 @@ def list_executions(
     show_columns(("EXECUTION", "STATUS", "PROGRESS", "SUBMITTED", "NAME"), rows)
     if page.get("nextCursor"):
         say(f"More: callsheet executions list --cursor {page['nextCursor']}")
+
+
+@group.command("cancel")
+def cancel_all(
+    statuses: Statuses = None,
+    search: Search = None,
+    operation: Operation = None,
+    queue: Queue = None,
+    error_code: ErrorCode = None,
+    plan: Plan = None,
+    batch: Batch = None,
+    source: Source = None,
+    key: Key = None,
+    since: Since = None,
+    until: Until = None,
+    everything: Everything = False,
+    dry_run: Preview = False,
+    yes: Yes = False,
+    wait: FollowBulk = False,
+    as_json: Json = False,
+    url: Url = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Cancel all executions that match. Running jobs are stopped.
+
+    It shows their number and asks first. The server goes on after this command.
+    """
+    filters = filter_of(
+        statuses, search, operation, queue, error_code, plan, batch, source, key, since=since, until=until
+    )
+    _need_filter(filters, everything)
+    run_bulk_action("cancel", filters, dry_run=dry_run, yes=yes, wait=wait, as_json=as_json, url=url, api_key=api_key)
+
+
+@group.command("retry")
+def retry_all(
+    statuses: Statuses = None,
+    search: Search = None,
+    operation: Operation = None,
+    queue: Queue = None,
+    error_code: ErrorCode = None,
+    plan: Plan = None,
+    batch: Batch = None,
+    source: Source = None,
+    key: Key = None,
+    since: Since = None,
+    until: Until = None,
+    everything: Everything = False,
+    dry_run: Preview = False,
+    yes: Yes = False,
+    wait: FollowBulk = False,
+    as_json: Json = False,
+    url: Url = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Retry all failed and cancelled executions that match, or only those of `--status`.
+
+    It shows their number and asks first. The server goes on after this command.
+    """
+    filters = filter_of(
+        statuses, search, operation, queue, error_code, plan, batch, source, key, since=since, until=until
+    )
+    _need_filter(filters, everything)
+    run_bulk_action("retry", filters, dry_run=dry_run, yes=yes, wait=wait, as_json=as_json, url=url, api_key=api_key)
+
+
+def _need_filter(filters: dict[str, Any], everything: bool) -> None:
+    if not filters and not everything:
+        raise typer.BadParameter("give a filter such as --status, or --all", param_hint="--all")
+    if filters and everything:
+        raise typer.BadParameter("--all has no filter beside it", param_hint="--all")

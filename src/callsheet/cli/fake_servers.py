@@ -29,8 +29,8 @@ def fakes(
     """Run fakes of all providers until Ctrl-C, and print the environment variables that connect Callsheet to them.
 
     They speak the wire formats of the providers, accept every submission, and return a video of one second. A fake
-    ComfyUI server runs graphs without models. Save the variables in a file `.env`, or set them in the shell that runs
-    Callsheet.
+    ComfyUI server runs graphs without models, and a fake language model writes sentences without meaning. Save the
+    variables in a file `.env`, or set them in the shell that runs Callsheet.
     """
     from callsheet.cli.loop import run_async
 
@@ -45,6 +45,7 @@ async def _run_fakes(port: int, pace: float) -> None:
     from callsheet.cli.loop import on_stop_signals
     from callsheet.domain.errors import ConfigurationError
     from callsheet.fakes.comfyui import running_comfyui
+    from callsheet.fakes.language_model import FakeLanguageModel
     from callsheet.fakes.providers.all import FAKES, all_fakes, environment_of
 
     stopped = asyncio.Event()
@@ -54,8 +55,10 @@ async def _run_fakes(port: int, pace: float) -> None:
             async with (
                 all_fakes(pace=pace, first_port=port) as fakes,
                 running_comfyui(Path(folder), port=port + len(FAKES) if port else 0) as comfyui,
+                FakeLanguageModel(port=port + len(FAKES) + 1 if port else 0) as language_model,
             ):
-                _print_environment({**environment_of(fakes), "COMFYUI_API_URL": comfyui.url})
+                environment = {**environment_of(fakes), "COMFYUI_API_URL": comfyui.url}
+                _print_environment({**environment, **language_model.environment()})
                 await stopped.wait()
     except OSError as error:
         raise ConfigurationError(f"The fakes cannot listen on the ports from {port}: {error.strerror}.") from None

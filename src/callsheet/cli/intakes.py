@@ -6,6 +6,8 @@ import typer
 
 from callsheet.cli.options import ApiKey, DatabaseUrl, DataDir, Import, Json, Url
 
+group = typer.Typer(help="List the intake processes, and print what they can run.", invoke_without_command=True)
+
 
 def intake(
     context: typer.Context,
@@ -29,8 +31,10 @@ def intake(
     """
     from callsheet.cli.bootstrap import configure_command_logging, discover_operations, load_settings
     from callsheet.cli.loop import on_stop_signals, run_async
+    from callsheet.cli.telemetry import telemetry
     from callsheet.intake.catalog import load_intake
     from callsheet.intake.runner import IntakeRunner
+    from callsheet.processes.garbage_collection import collect_garbage_less_often
     from callsheet.wiring import open_runtime
 
     options = {
@@ -48,12 +52,35 @@ def intake(
         async with open_runtime(settings, discover_operations(modules), wait=True) as runtime:
             runner = IntakeRunner(kind, runtime)
             on_stop_signals(runner.stop)
+            collect_garbage_less_often()
             await runner.run()
 
-    run_async(work())
+    with telemetry(settings):
+        run_async(work())
 
 
-def intakes(as_json: Json = False, url: Url = None, api_key: ApiKey = None) -> None:
+@group.callback()
+def intakes(context: typer.Context, as_json: Json = False, url: Url = None, api_key: ApiKey = None) -> None:
+    """List the intake processes."""
+    if context.invoked_subcommand is None:
+        list_intakes(as_json=as_json, url=url, api_key=api_key)
+
+
+@group.command()
+def capabilities(modules: Import = None) -> None:
+    """Print what the intake redis-streams can run as JSON: the file capabilities.json of a control plane.
+
+    It is the answer of the task `get_capabilities`: every operation with the schemas of its params and result.
+    """
+    from callsheet.cli.bootstrap import discover_operations
+    from callsheet.cli.printing import show_json
+    from callsheet.intake.redis_streams.capabilities import capability_manifest
+
+    show_json(capability_manifest(discover_operations(modules)).model_dump(by_alias=True))
+
+
+@group.command("list")
+def list_intakes(as_json: Json = False, url: Url = None, api_key: ApiKey = None) -> None:
     """List the intake processes, with their open messages and the messages that wait in their sources."""
     from callsheet.cli.printing import show_columns, show_json, time_text
     from callsheet.cli.queues import records_in

@@ -2,7 +2,9 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
@@ -32,18 +34,10 @@ def logs(
     api_key: ApiKey = None,
 ) -> None:
     """Print the log lines of the jobs of an execution, oldest first."""
-    from callsheet.cli.executions import job_of
-    from callsheet.cli.printing import show
-    from callsheet.cli.remote import connect
-
-    with connect(url, api_key) as client:
-        found = find_execution_id(client, execution_id)
-        path = f"/api/executions/{found}/logs"
-        if job is not None:
-            job_of(client.get(f"/api/executions/{found}"), job)
-            path = f"/api/executions/{found}/jobs/{quote(job, safe='')}/logs"
-        for entry in _entries(client, path, "logs", follow=follow):
-            show(json.dumps(entry, ensure_ascii=False) if as_json else _log_text(entry, with_job=job is None))
+    with _opened(execution_id, job, url, api_key) as (client, path):
+        lines = f"{path}/logs" if job is None else f"{path}/jobs/{quote(job, safe='')}/logs"
+        for entry in _entries(client, lines, "logs", follow=follow):
+            _show(entry, as_json=as_json, text=partial(_log_text, with_job=job is None))
 
 
 def events(
@@ -55,22 +49,36 @@ def events(
     api_key: ApiKey = None,
 ) -> None:
     """Print the events of an execution, oldest first."""
-    from callsheet.cli.executions import job_of
-    from callsheet.cli.printing import show
-    from callsheet.cli.remote import connect
-
-    with connect(url, api_key) as client:
-        found = find_execution_id(client, execution_id)
-        if job is not None:
-            job_of(client.get(f"/api/executions/{found}"), job)
+    with _opened(execution_id, job, url, api_key) as (client, path):
         entries = (
-            (event.model_dump(mode="json") for event in client.watch(found))
+            (event.model_dump(mode="json") for event in client.watch(path.rpartition("/")[2]))
             if follow
-            else _entries(client, f"/api/executions/{found}/events", "events", follow=False)
+            else _entries(client, f"{path}/events", "events", follow=False)
         )
         for event in entries:
             if job is None or event.get("jobId") == job:
-                show(json.dumps(event, ensure_ascii=False) if as_json else _event_text(event))
+                _show(event, as_json=as_json, text=_event_text)
+
+
+@contextmanager
+def _opened(
+    execution_id: str, job: str | None, url: str | None, api_key: str | None
+) -> "Iterator[tuple[ApiClient, str]]":
+    """Connect to the server; yield the client and the path of the execution, which has this job."""
+    from callsheet.cli.executions import job_of
+    from callsheet.cli.remote import connect
+
+    with connect(url, api_key) as client:
+        path = f"/api/executions/{find_execution_id(client, execution_id)}"
+        if job is not None:
+            job_of(client.get(path), job)
+        yield client, path
+
+
+def _show(entry: Mapping[str, Any], *, as_json: bool, text: Callable[[Mapping[str, Any]], str]) -> None:
+    from callsheet.cli.printing import show
+
+    show(json.dumps(entry, ensure_ascii=False) if as_json else text(entry))
 
 
 def _entries(client: "ApiClient", path: str, name: str, *, follow: bool) -> Iterator[Mapping[str, Any]]:

@@ -74,6 +74,7 @@ def show_operation(
         show_json({**record.model_dump(mode="json", by_alias=True), "example": _example(record)})
     else:
         _show(record)
+        _show_steps(record.name)
 
 
 def _example(record: "OperationRecord") -> dict[str, Any]:
@@ -101,3 +102,20 @@ def _show(record: "OperationRecord") -> None:
     show("")
     show("Example")
     show(yaml.safe_dump(_example(record), sort_keys=False, allow_unicode=True).rstrip())
+
+
+def _show_steps(operation: str) -> None:
+    """Print the commands or endpoints of the steps file with their params."""
+    from callsheet.cli.printing import show, show_columns
+    from callsheet.cli.schema_text import SchemaText
+    from callsheet.outside_steps.declarations import read_steps
+    from callsheet.settings import Settings
+
+    if operation not in ("command", "http"):
+        return
+    steps = read_steps(Settings())
+    for step in steps.commands if operation == "command" else steps.endpoints:
+        show("")
+        show(f"{step.name}: {step.description or 'no description'}")
+        for section, fields in SchemaText(step.params).sections():
+            show_columns((section or "Params", "TYPE", "MEANING"), fields)

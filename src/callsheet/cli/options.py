@@ -56,6 +56,10 @@ HoldSubmissions = Annotated[
     ),
 ]
 PlanFile = Annotated[str, typer.Argument(metavar="PLAN", help="Plan as a JSON or YAML file; - for standard input")]
+PlanOrName = Annotated[
+    str,
+    typer.Argument(metavar="PLAN", help="Plan as a JSON or YAML file, - for standard input, or the name of a plan"),
+]
 Timeout = Annotated[
     str | None,
     typer.Option(

@@ -27,7 +27,7 @@ def check(plan: PlanFile, modules: Import = None, as_json: Json = False) -> None
     from callsheet.cli.bootstrap import discover_operations, load_settings
     from callsheet.cli.printing import say, show_json
     from callsheet.domain.errors import PlanRefused
-    from callsheet.domain.plan_validation import check_plan
+    from callsheet.domain.plan_validation import check_submission, check_without_values
     from callsheet.local import parse_submission
 
     settings = load_settings()
@@ -35,7 +35,11 @@ def check(plan: PlanFile, modules: Import = None, as_json: Json = False) -> None
     try:
         with plan_file(plan, settings) as data:
             submission = parse_submission(data, catalog)
-            checked = check_plan(submission.execution_plan, catalog, max_jobs=settings.max_jobs_per_plan)
+            plan_data, limit = submission.execution_plan, settings.max_jobs_per_plan
+            if plan_data.inputs and not submission.inputs:
+                checked = check_without_values(plan_data, catalog, max_jobs=limit)
+            else:
+                _, checked = check_submission(submission, catalog, max_jobs=limit)
     except PlanRefused as error:
         if as_json:
             show_json(

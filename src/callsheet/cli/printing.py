@@ -2,10 +2,13 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TextIO
+
+from callsheet.domain.plain_text import plain_text
 
 _COLORS = {
     "succeeded": "32",
@@ -20,6 +23,9 @@ _COLORS = {
 }
 
 
+_C1 = re.compile(r"[\x7f-\x9f]")
+
+
 def use_color(stream: TextIO) -> bool:
     """Return whether a stream is a terminal and colors are not turned off."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
@@ -27,30 +33,36 @@ def use_color(stream: TextIO) -> bool:
 
 def say(text: str = "") -> None:
     """Print a message on stderr."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - messages of commands go to stderr
+    print(plain_text(text), file=sys.stderr, flush=True)  # noqa: T201 - messages of commands go to stderr
 
 
 def show(text: str) -> None:
     """Print data, on stdout."""
+    _write(plain_text(text))
+
+
+def _write(text: str) -> None:
     print(text, flush=True)  # noqa: T201 - data of commands goes to stdout
 
 
 def show_json(data: Any) -> None:
     """Print data as JSON: indented on a terminal, one line elsewhere."""
-    show(json.dumps(data, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None, default=str))
+    # JSON escapes the control characters below U+0020 only.
+    text = json.dumps(data, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None, default=str)
+    _write(_C1.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def show_columns(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows in aligned columns. Cells are never cut."""
-    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    cells = [["" if cell is None else plain_text(str(cell)) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
     colored = use_color(sys.stdout)
-    show(_dimmed(_line(headings, widths), colored=colored))
+    _write(_dimmed(_line(headings, widths), colored=colored))
     for row in cells:
         line = _line(row, widths)
         for word in {*row} & {*_COLORS} if colored else ():
             line = line.replace(word, f"\033[{_COLORS[word]}m{word}\033[0m", 1)
-        show(line)
+        _write(line)
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -86,7 +98,7 @@ def time_text(timestamp: str | None) -> str:
 
 
 def media_text(artifact: Mapping[str, Any]) -> str:
-    """Return duration, frame size, frame rate and codecs of a file, or its media type."""
+    """Return duration, frame size, frame rate and codecs of a file, or its media type; and whether its run ended."""
     probe = artifact.get("probe") or {}
     parts = []
     if probe.get("duration"):
@@ -95,4 +107,5 @@ def media_text(artifact: Mapping[str, Any]) -> str:
         rate = f" at {probe['fps']:g} fps" if probe.get("fps") else ""
         parts.append(f"{probe['width']}x{probe['height']}{rate}")
     parts += [probe[codec] for codec in ("videoCodec", "audioCodec") if probe.get(codec)]
-    return ", ".join(parts) or str(artifact.get("mediaType", ""))
+    text = ", ".join(parts) or str(artifact.get("mediaType", ""))
+    return f"{text} (kept from an unfinished run)" if artifact.get("fromUnfinishedRun") else text

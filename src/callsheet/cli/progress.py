@@ -11,6 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from callsheet.cli.printing import say, use_color
+from callsheet.domain.plain_text import plain_text
 
 _MAX_BARS = 18
 _ENDED = {"succeeded", "failed", "cancelled", "skipped"}
@@ -105,7 +106,9 @@ class BarDisplay:
         if verb in ("log", "blocked"):
             self._progress.print(Text(f"{job}: {event_text(verb, data)}", style="dim"))
         elif verb == "progress":
-            self._progress.update(self._bar(job), completed=data["progress"], text=data.get("message") or "running")
+            self._progress.update(
+                self._bar(job), completed=data["progress"], text=plain_text(data.get("message") or "running")
+            )
         elif verb == "provider_status":
             if job in self._bars:
                 self._progress.update(self._bars[job], text=event_text(verb, data))
@@ -173,6 +176,10 @@ class _StatusColumn(TextColumn):
 
 def event_text(verb: str, data: Mapping[str, Any]) -> str:
     """Return an event as text: the message of a log, the progress, the status with its error."""
+    return plain_text(_event_text(verb, data))
+
+
+def _event_text(verb: str, data: Mapping[str, Any]) -> str:
     if verb == "log":
         return str(data.get("message", ""))
     if verb == "progress":

@@ -1,12 +1,13 @@
-"""`callsheet queues`: list, pause and limit queues."""
+"""`callsheet queues`: list, pause, limit and empty queues."""
 
 from typing import Annotated, Any
 
 import typer
 
+from callsheet.cli.bulk_actions import FollowBulk, Preview, Yes, run_bulk_action
 from callsheet.cli.options import ApiKey, Json, Url
 
-group = typer.Typer(help="List, pause and limit queues.", no_args_is_help=True)
+group = typer.Typer(help="List, pause, limit and empty queues.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="QUEUE", help="Name of the queue")]
 
@@ -86,6 +87,32 @@ def limit(
     if not change:
         raise typer.BadParameter("set --max-running, --rate, or both")
     _change(name, change, url, api_key)
+
+
+@group.command()
+def empty(
+    name: Name,
+    dry_run: Preview = False,
+    yes: Yes = False,
+    wait: FollowBulk = False,
+    as_json: Json = False,
+    url: Url = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Cancel the jobs of a queue that have not started. Running jobs continue.
+
+    It shows their number and asks first. Jobs that depend on them are skipped.
+    """
+    run_bulk_action(
+        "empty_queue",
+        {"queue": name},
+        dry_run=dry_run,
+        yes=yes,
+        wait=wait,
+        as_json=as_json,
+        url=url,
+        api_key=api_key,
+    )
 
 
 def _number(text: str) -> int | None:

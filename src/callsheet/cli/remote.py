@@ -18,6 +18,10 @@ class ApiClient(SyncClient):
         """Send POST with JSON and return the JSON of the response."""
         return self.request("POST", path, json=body)
 
+    def put(self, path: str, body: Any) -> Any:
+        """Send PUT with JSON and return the JSON of the response."""
+        return self.request("PUT", path, json=body)
+
     def patch(self, path: str, body: Any) -> Any:
         """Send PATCH with JSON and return the JSON of the response."""
         return self.request("PATCH", path, json=body)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from callsheet.cli.options import Allow, DatabaseUrl, DataDir, Import, Json, PlanFile
+from callsheet.cli.options import Allow, DatabaseUrl, DataDir, Import, Json, PlanOrName
+from callsheet.cli.plan_inputs import Inputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,7 +27,8 @@ _TERMINATED = 128 + 15
 
 def run(
     context: typer.Context,
-    plan: PlanFile,
+    plan: PlanOrName,
+    inputs: Inputs = None,
     out: Out = None,
     modules: Import = None,
     allow: Allow = None,
@@ -36,16 +38,20 @@ def run(
 ) -> None:
     """Run a plan on this machine, with a progress bar for each job.
 
-    Starts a worker and, unless a database is set, the embedded database. Exit status 0 if the execution succeeded, 1 if
-    a job failed. Ctrl-C cancels the execution and stops its jobs.
+    A name runs a plan that comes with Callsheet. Starts a worker and, unless a database is set, the embedded database.
+    Exit status 0 if the execution succeeded, 1 if a job failed. Ctrl-C cancels the execution and stops its jobs.
     """
     from callsheet.cli.bootstrap import discover_operations
-    from callsheet.cli.plans import plan_file
+    from callsheet.cli.plan_inputs import local_files, read_inputs
+    from callsheet.cli.plan_sources import read_local_plan
 
     settings = load_local_settings(context, data_dir, database_url)
-    settings = with_source_roots(base_dir(plan), allow, settings)
     operations = discover_operations(modules).operations()
-    with plan_file(plan, settings) as data:
+    with read_local_plan(plan, settings) as source:
+        values = read_inputs(inputs, source.inputs)
+        folders = [file.parent for file in local_files(values, source.inputs).values()]
+        settings = with_source_roots(base_dir(plan), [*(allow or ()), *folders], settings)
+        data = with_inputs(source.plan, values)
         execution = run_to_end(data, operations, settings, out)
     report(execution, settings, local_paths(execution, settings, out), as_json=as_json)
 
@@ -63,6 +69,17 @@ def demo(
     settings = load_local_settings(context, data_dir, database_url)
     execution = run_to_end(demo_plan.plan(), demo_plan.OPERATIONS, settings, out)
     report(execution, settings, local_paths(execution, settings, out), as_json=as_json)
+
+
+def with_inputs(data: Any, values: dict[str, Any]) -> Any:
+    """Return the data of a plan or submission with values of its inputs, which are added to those it has."""
+    if not values:
+        return data
+    submission = data if isinstance(data, dict) and data.keys() & {"executionPlan", "execution_plan"} else None
+    if submission is None:
+        submission = {"executionPlan": data if isinstance(data, dict) else {"jobs": data}}
+    given = submission.get("inputs")
+    return {**submission, "inputs": {**(given if isinstance(given, dict) else {}), **values}}
 
 
 def base_dir(file: str) -> Path:
@@ -107,6 +124,7 @@ def run_to_end(plan: Any, operations: "Iterable[Operation]", settings: "Settings
                 out=out,
                 settings=settings,
                 on_event=lambda event: display.show(event.type, event.job_id, event.data),
+                on_wait=_show_wait,
             )
 
     try:
@@ -118,6 +136,15 @@ def run_to_end(plan: Any, operations: "Iterable[Operation]", settings: "Settings
     except CancelledError:
         say(_CANCELLED)
         raise typer.Exit(_TERMINATED) from None
+
+
+def _show_wait(reason: str | None) -> None:
+    from callsheet.cli.printing import say
+
+    if reason is None:
+        say("The storage is back.")
+    else:
+        say(f"Waiting for the storage: {reason}. The execution has ended; only its files are missing.")
 
 
 def report(execution: "Execution", settings: "Settings", paths: "Mapping[str, str]", *, as_json: bool) -> None:

@@ -72,10 +72,10 @@ def _run_server(
     intakes: list[str] | None = None,
     verbose: bool,
 ) -> None:
-    from callsheet.api.bind_check import require_api_key_beyond_loopback
     from callsheet.cli.bootstrap import child_environment, configure_command_logging, discover_operations, load_settings
     from callsheet.cli.loop import cancelled_by_sigterm, run_async
     from callsheet.cli.server_runner import serve_runtime
+    from callsheet.cli.telemetry import telemetry
     from callsheet.intake.catalog import load_intake
     from callsheet.processes.supervisor import Lifeline
 
@@ -83,7 +83,6 @@ def _run_server(
     # With --reload, this process ends when its parent dies.
     Lifeline.from_environment(grace=settings.grace_period.total_seconds())
     configure_command_logging(settings, verbose=verbose)
-    require_api_key_beyond_loopback(settings)
     catalog = discover_operations(modules)
     serving = serve_runtime(
         settings,
@@ -92,7 +91,8 @@ def _run_server(
         env=child_environment(**options),
         intakes=[load_intake(name) for name in intakes or ()],
     )
-    code = run_async(cancelled_by_sigterm(serving))
+    with telemetry(settings):
+        code = run_async(cancelled_by_sigterm(serving))
     raise typer.Exit(code)
 
 

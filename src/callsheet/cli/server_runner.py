@@ -1,17 +1,18 @@
 """Runs the API server, the webhook sender and, for `up`, the worker, until a stop signal."""
 
 import asyncio
-import socket
 import sys
 from collections.abc import Mapping, Sequence
 
 from callsheet.api.app import create_app
+from callsheet.api.bind_check import require_api_key_beyond_loopback
 from callsheet.api.server import Server, make_server
 from callsheet.api.starting_app import StartingApp
+from callsheet.cli.listener import bind
 from callsheet.cli.loop import on_stop_signals
 from callsheet.cli.printing import say
 from callsheet.cli.worker import worker_supervisor
-from callsheet.domain.errors import ConfigurationError
+from callsheet.db.statements import sql
 from callsheet.intake.contract import Intake
 from callsheet.intake.runner import IntakeRunner
 from callsheet.operation_api.catalog import Catalog
@@ -23,6 +24,8 @@ from callsheet.wiring import Runtime, open_runtime
 _WITH_WORKER = "run here; Ctrl-C lets running jobs end, a second Ctrl-C returns them to their queues"
 _WITHOUT_WORKER = "not run here; start `callsheet worker`"
 
+_CANCEL_TIMEOUT = 5.0
+"""Seconds for cancelled tasks to end."""
 _SWITCH_INTERVAL = 0.0005
 """Seconds. A request takes turns with the thread several times; with the default of Python, 5 ms each."""
 
@@ -41,21 +44,27 @@ async def serve_runtime(
 
     While the database does not respond, the server waits for it, and responds that it is not ready.
 
-    Returns the exit status. Raises ConfigurationError if the port is in use.
+    Returns the exit status. Raises ConfigurationError if the port is in use, and without an API key beyond loopback.
     """
-    with _bind(settings) as listener:
+    with bind(settings.host, settings.port) as listener:
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         starting = StartingApp()
-        server = make_server(starting, host=settings.host, port=settings.port)
+        server = make_server(starting, settings)
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="server")
         try:
             async with open_runtime(
                 settings, catalog, migrate=worker_args is not None, wait=True, on_wait=starting.set_reason
             ) as runtime:
-                starting.app = server.callsheet = create_app(runtime)
+                has_keys = await runtime.database.retry(sql.has_access_rules)
+                require_api_key_beyond_loopback(settings, has_keys=has_keys)
+                await runtime.store_defined_schedules()
+                app = create_app(runtime)
                 supervisor = (
                     worker_supervisor(settings, runtime.database, worker_args, env) if worker_args is not None else None
                 )
+                if supervisor is not None:
+                    app.state.worker_trouble = lambda: supervisor.trouble
+                starting.app = server.callsheet = app
                 # The thread that checks large plans gives way to the event loop after this time.
                 sys.setswitchinterval(_SWITCH_INTERVAL)
                 collect_garbage_less_often()
@@ -87,15 +96,22 @@ async def _until_stopped(
     receiving = [asyncio.create_task(runner.run(), name="intake") for runner in runners]
     _print_summary(runtime, runs_jobs=working is not None)
     try:
-        await asyncio.wait(_tasks(serving, sending, periodic, working, *receiving), return_when=asyncio.FIRST_COMPLETED)
+        running = _tasks(serving, sending, periodic, working, *receiving)
+        done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        if done == {working} and working is not None and working.result() == 0 and not server.should_exit:
+            say("The worker has ended as requested; API and console go on.")
+            running.remove(working)
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
     finally:
         if not server.should_exit:
             stop()
         sending.cancel()
         periodic.cancel()
-        await asyncio.wait(_tasks(serving, sending, periodic, working, *receiving))
+        await asyncio.wait(_tasks(serving, working, *receiving))
+        # A transaction that is rolled back waits for a silent database; the end of its connection ends it.
+        await asyncio.wait(_tasks(sending, periodic), timeout=_CANCEL_TIMEOUT)
     for task in _tasks(serving, sending, periodic, *receiving):
-        if not task.cancelled():
+        if task.done() and not task.cancelled():
             task.result()
     return working.result() if working is not None else 0
 
@@ -112,14 +128,3 @@ def _print_summary(runtime: Runtime, *, runs_jobs: bool) -> None:
     say(f"  database    {'DATABASE_URL' if settings.database_url else f'embedded, in {settings.data_dir}'}")
     say(f"  files       {f'bucket {settings.s3_bucket}' if settings.s3_bucket else settings.files_dir}")
     say(f"  jobs        {_WITH_WORKER if runs_jobs else _WITHOUT_WORKER}")
-
-
-def _bind(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
-    except (OSError, OverflowError) as error:
-        raise ConfigurationError(
-            f"Cannot listen at {settings.host} port {settings.port}: {error}. Stop the process that uses it, or choose "
-            "another port with --port."
-        ) from None

@@ -1,13 +1,15 @@
 """Uploads the local files of a plan, with a progress bar on a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from callsheet.cli.plan_files import find_plan_files, may_have_local_files
+from callsheet.cli.plan_inputs import local_files
 from callsheet.cli.printing import say, size_text
 from callsheet.cli.remote import ApiClient
 from callsheet.cli.transfer_bar import transfer_bar
+from callsheet.domain.plan_inputs import PlanInput
 
 
 def upload_plan_files(client: ApiClient, plan: Any, roots: Sequence[Path]) -> None:
@@ -25,6 +27,19 @@ def upload_plan_files(client: ApiClient, plan: Any, roots: Sequence[Path]) -> No
         if each.file not in sources:
             sources[each.file] = _upload(client, each.file)
         each.replace(sources[each.file])
+
+
+def upload_inputs(
+    client: ApiClient, values: dict[str, Any], declared: Mapping[str, PlanInput], sources: dict[Path, str]
+) -> None:
+    """Upload the local files that inputs of the type `file` name, and name the uploads in their place.
+
+    `sources` has the files that were uploaded already, and gets the new ones.
+    """
+    for name, file in local_files(values, declared).items():
+        if file not in sources:
+            sources[file] = _upload(client, file)
+        values[name] = sources[file]
 
 
 def _upload(client: ApiClient, file: Path) -> str:

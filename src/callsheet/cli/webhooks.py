@@ -36,8 +36,9 @@ def secret(data_dir: DataDir = None) -> None:
     """
     from callsheet.cli.bootstrap import load_settings
     from callsheet.cli.printing import show
+    from callsheet.domain.standard_webhooks import secret_text
     from callsheet.files.signed_urls import signing_key
-    from callsheet.notify.signature import installation_secret, secret_text
+    from callsheet.notify.signature import installation_secret
 
     show(secret_text(installation_secret(signing_key(load_settings(data_dir=data_dir)))))
 
@@ -221,6 +222,7 @@ def resend(
     """Send a webhook again, or all that failed since a time."""
     from callsheet.cli.printing import say
     from callsheet.cli.remote import connect
+    from callsheet.cli.time_options import moment
 
     if (delivery is None) == (failed_since is None):
         raise typer.BadParameter("give the id of a webhook, or --failed-since")
@@ -229,7 +231,7 @@ def resend(
             client.post(f"/api/webhook-deliveries/{_quoted(delivery)}/resend")
             say(f"Sending again: {delivery}")
         else:
-            say(f"Sending again: {_resend_failed(client, _moment(str(failed_since)), endpoint)} webhooks")
+            say(f"Sending again: {_resend_failed(client, moment(str(failed_since)), endpoint)} webhooks")
 
 
 def _resend_failed(client: "ApiClient", since: str, endpoint: str | None) -> int:
@@ -238,19 +240,6 @@ def _resend_failed(client: "ApiClient", since: str, endpoint: str | None) -> int
         resent = client.post("/api/webhook-deliveries/resend", {"since": since, "endpointId": endpoint})["resent"]
         total += resent
     return total
-
-
-def _moment(text: str) -> str:
-    """Return a time as RFC 3339, from a time or from a duration before now."""
-    from datetime import UTC, datetime, timedelta
-
-    from callsheet.domain.durations import parse_duration
-
-    try:
-        duration: timedelta = parse_duration(text)
-        return (datetime.now(UTC) - duration).isoformat()
-    except ValueError:
-        return text
 
 
 def _show_secret(

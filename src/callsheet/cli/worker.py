@@ -1,6 +1,7 @@
 """`callsheet worker`: a supervisor process, and the worker process that it restarts."""
 
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
@@ -10,10 +11,12 @@ from callsheet.cli.options import DatabaseUrl, DataDir, HoldSubmissions, Import
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractAsyncContextManager
 
     from callsheet.db.database import Database
     from callsheet.processes.supervisor import Supervisor
     from callsheet.settings import Settings
+    from callsheet.wiring import Runtime
 
 
 def worker(
@@ -133,6 +136,7 @@ def _run_worker(
 ) -> None:
     from callsheet.cli.bootstrap import discover_operations
     from callsheet.cli.loop import on_stop_signals, run_async
+    from callsheet.cli.telemetry import telemetry
     from callsheet.processes.garbage_collection import collect_garbage_less_often
     from callsheet.processes.supervisor import Lifeline
     from callsheet.wiring import open_runtime
@@ -150,18 +154,30 @@ def _run_worker(
             signals = iter([False])
             on_stop_signals(lambda: worker.stop(immediately=next(signals, True)))
             started = True
-            collect_garbage_less_often()
-            await worker.run()
+            async with _monitoring(runtime):
+                collect_garbage_less_often()
+                await worker.run()
 
     lifeline = Lifeline.from_environment(grace=settings.grace_period.total_seconds())
     try:
-        run_async(work())
-    except Exception:
+        with telemetry(settings):
+            run_async(work())
+    except Exception as error:
         # A failure before the start would repeat at every restart, so the supervisor must not restart the worker.
-        if not started:
-            lifeline.report_fatal()
+        report = lifeline.report_failed if started else lifeline.report_fatal
+        report(error)
         raise
     lifeline.report_done()
+
+
+def _monitoring(runtime: "Runtime") -> "AbstractAsyncContextManager[None]":
+    """Serve metrics during the block, if the settings ask for it. Only then, the web server is loaded."""
+    settings = runtime.settings
+    if settings.monitor_port is None and (settings.console_user is None or settings.console_password is None):
+        return nullcontext()
+    from callsheet.cli.monitor import monitoring
+
+    return monitoring(runtime)
 
 
 def _choose_lanes(

@@ -1,4 +1,4 @@
-"""`callsheet workers`: list workers and change their lanes."""
+"""`callsheet workers`: list workers, change their lanes, drain and stop them."""
 
 from typing import Annotated, Any
 
@@ -6,7 +6,10 @@ import typer
 
 from callsheet.cli.options import ApiKey, Json, Url
 
-group = typer.Typer(help="List workers and change their lanes.", no_args_is_help=True)
+group = typer.Typer(help="List workers, change their lanes, drain and stop them.", no_args_is_help=True)
+
+
+WorkerName = Annotated[str, typer.Argument(metavar="WORKER", help="Id or name of the worker")]
 
 
 @group.command("list")
@@ -46,7 +49,7 @@ def _lanes_text(worker: dict[str, Any]) -> str:
 
 @group.command("set-lanes")
 def set_lanes(
-    worker: Annotated[str, typer.Argument(metavar="WORKER", help="Id or name of the worker")],
+    worker: WorkerName,
     lanes: Annotated[str, typer.Argument(metavar="LANES", help="Slots per queue, such as render=2,preview=4")],
     url: Url = None,
     api_key: ApiKey = None,
@@ -63,6 +66,30 @@ def set_lanes(
     with connect(url, api_key) as client:
         for worker_id in _ids_of(client, worker):
             say(f"{worker}: {_lanes_text(client.patch(f'/api/workers/{worker_id}', {'lanes': new_lanes}))}")
+
+
+@group.command()
+def drain(worker: WorkerName, url: Url = None, api_key: ApiKey = None) -> None:
+    """Close all lanes of a worker: it ends its running jobs and claims no more. `set-lanes` opens them again."""
+    from callsheet.cli.printing import say
+    from callsheet.cli.remote import connect
+
+    with connect(url, api_key) as client:
+        for worker_id in _ids_of(client, worker):
+            drained = client.post(f"/api/workers/{worker_id}/drain")
+            say(f"{worker} claims no more jobs; {drained['running']:,} still run")
+
+
+@group.command()
+def stop(worker: WorkerName, url: Url = None, api_key: ApiKey = None) -> None:
+    """Let the process of a worker end, as SIGTERM does: running jobs get its grace period, the rest is released."""
+    from callsheet.cli.printing import say
+    from callsheet.cli.remote import connect
+
+    with connect(url, api_key) as client:
+        for worker_id in _ids_of(client, worker):
+            stopping = client.post(f"/api/workers/{worker_id}/stop")
+            say(f"{worker} is stopping; {stopping['running']:,} jobs still run")
 
 
 def _ids_of(client: Any, worker: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -17,11 +17,12 @@ from callsheet.client.http import HttpApi
 from callsheet.client.plans import PlanLike, read_submission_body
 from callsheet.client.settings import find_server
 from callsheet.client.uploads import OnProgress, UploadedFile, upload_file
+from callsheet.client.url_paths import path_part
 from callsheet.domain.did_you_mean import did_you_mean
 from callsheet.domain.errors import CallsheetError, NotFound
 from callsheet.domain.events import Event
 from callsheet.domain.model import Model
-from callsheet.domain.records import Execution, ExecutionSummary, Receipt, StoredArtifact
+from callsheet.domain.records import Execution, ExecutionSummary, PlanCheck, Receipt, StoredArtifact
 from callsheet.files.output_paths import output_paths
 
 _SUBMIT_DELAYS = (0.5, 1.0, 2.0)
@@ -96,19 +97,43 @@ class Client:
         Raises PlanRefused with every problem of the plan, and IdempotencyConflict for a key of another plan.
         """
         body = {**await asyncio.to_thread(read_submission_body, plan), **around}
+        return await self._submit("/api/executions", body, idempotency_key)
+
+    async def run_plan(
+        self,
+        name: str,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        version: int | None = None,
+        idempotency_key: str | None = None,
+        **around: Any,
+    ) -> Receipt:
+        """Run a stored plan with these inputs, and return the receipt of the execution.
+
+            receipt = await client.run_plan("ad", {"brief": "A lamp that never needs a bulb"})
+
+        Without `version`, its newest version runs. The request is repeated as that of `submit`. Raises NotFound for an
+        unknown plan, and PlanRefused with every problem of the inputs.
+        """
+        body = {"inputs": dict(inputs or {}), "version": version, **around}
+        return await self._submit(f"/api/plans/{path_part('name', name)}/runs", body, idempotency_key)
+
+    async def _submit(self, path: str, body: dict[str, Any], idempotency_key: str | None) -> Receipt:
         headers = {"Idempotency-Key": idempotency_key or f"client-{uuid4()}"}
         for delay in _SUBMIT_DELAYS:
             try:
-                return await self._submit(body, headers)
+                return _read(Receipt, await self.request("POST", path, json=body, headers=headers))
             except CallsheetError as error:
                 if not is_temporary(error):
                     raise
                 self._on_retry(f"{error.message} Retrying in {delay:g} s …")
             await asyncio.sleep(delay)
-        return await self._submit(body, headers)
+        return _read(Receipt, await self.request("POST", path, json=body, headers=headers))
 
-    async def _submit(self, body: dict[str, Any], headers: dict[str, str]) -> Receipt:
-        return _read(Receipt, await self.request("POST", "/api/executions", json=body, headers=headers))
+    async def check(self, plan: PlanLike) -> PlanCheck:
+        """Validate a plan or a submission as `submit` does, and store nothing. The result lists every problem."""
+        body = await asyncio.to_thread(read_submission_body, plan)
+        return _read(PlanCheck, await self.request("POST", "/api/plans/check", json=body))
 
     async def status(self, execution_id: ExecutionId) -> Execution:
         """Return an execution with its jobs and artifacts. Raises NotFound."""

@@ -90,7 +90,7 @@ async def _fetch_rest(api: HttpApi, artifact: StoredArtifact, part: _PartialFile
         try:
             # A new URL for each request: the former one may have expired.
             record = await api.request("GET", f"/api/artifacts/{artifact.artifact_id}")
-            await _append(_url_for(api, record["url"]), part, on_progress)
+            await _append(_url_for(api, record["url"]), part, artifact.size, on_progress)
         except (CallsheetError, httpx2.TransportError) as error:
             if isinstance(error, CallsheetError) and not is_temporary(error):
                 raise
@@ -110,7 +110,8 @@ def _url_for(api: HttpApi, url: str) -> str:
     return f"{api.url}{parts.path}?{parts.query}" if parts.path.startswith("/files/") else url
 
 
-async def _append(url: str, part: _PartialFile, on_progress: OnProgress) -> None:
+async def _append(url: str, part: _PartialFile, size: int, on_progress: OnProgress) -> None:
+    """Append the rest of a file. More than `size` bytes are not read on; the digest then shows the damage."""
     have = part.size
     headers = {"Range": f"bytes={have}-"} if have else {}
     # A client of its own: the API key is not for a bucket.
@@ -131,4 +132,6 @@ async def _append(url: str, part: _PartialFile, on_progress: OnProgress) -> None
             async for chunk in response.aiter_raw():
                 await asyncio.to_thread(file.write, chunk)
                 have += len(chunk)
+                if have > size:
+                    return
                 on_progress(have)

@@ -1,6 +1,6 @@
 """The client for programs without an event loop: each method runs that of `Client` in a thread with its own loop."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
@@ -14,7 +14,7 @@ from callsheet.client.client import Client, ExecutionId, _ignore
 from callsheet.client.plans import PlanLike
 from callsheet.client.uploads import OnProgress, UploadedFile
 from callsheet.domain.events import Event
-from callsheet.domain.records import Execution, ExecutionSummary, Receipt, StoredArtifact
+from callsheet.domain.records import Execution, ExecutionSummary, PlanCheck, Receipt, StoredArtifact
 
 T = TypeVar("T")
 
@@ -67,6 +67,24 @@ class SyncClient:
     def submit(self, plan: PlanLike, *, idempotency_key: str | None = None, **around: Any) -> Receipt:
         """Submit a plan and return its receipt, with the id of the execution."""
         return self._run(self._client.submit, plan, idempotency_key=idempotency_key, **around)
+
+    def run_plan(
+        self,
+        name: str,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        version: int | None = None,
+        idempotency_key: str | None = None,
+        **around: Any,
+    ) -> Receipt:
+        """Run a stored plan with these inputs, and return the receipt of the execution."""
+        return self._run(
+            self._client.run_plan, name, inputs, version=version, idempotency_key=idempotency_key, **around
+        )
+
+    def check(self, plan: PlanLike) -> PlanCheck:
+        """Validate a plan or a submission as `submit` does, and store nothing."""
+        return self._run(self._client.check, plan)
 
     def status(self, execution_id: ExecutionId) -> Execution:
         """Return an execution with its jobs and artifacts."""

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 
 import httpx2
 
-from callsheet.comfyui.errors import rejection_error
+from callsheet.comfyui.errors import AccessDenied, rejection_error
 from callsheet.comfyui.graph import Graph
 from callsheet.comfyui.multipart import encode_upload
 from callsheet.comfyui.outputs import OutputFile
@@ -32,6 +32,7 @@ _CHUNK = 256 * 1024
 _CONNECT_TIMEOUT = 5.0
 _GATEWAY_ERRORS = frozenset({502, 503, 504})
 """Status codes of a proxy whose server does not respond."""
+_DENIED = frozenset({401, 403})
 _PROXY_STATUSES = frozenset({401, 407, 408, 429})
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 """Errors after which the request has certainly not reached the server."""
@@ -60,7 +61,8 @@ class PromptStatus:
 class ComfyUIClient:
     """HTTP client of one server, used as an async context manager.
 
-    Every method raises ProviderUnreachable when the server does not respond.
+    Every method raises ProviderUnreachable when the server does not respond, AccessDenied when it rejects the
+    credentials.
     """
 
     def __init__(self, url: str, *, timeout: float = 120.0, max_bytes: int = 20 * 2**30) -> None:
@@ -81,10 +83,19 @@ class ComfyUIClient:
         """Return `/system_stats`: the objects `system` and `devices`."""
         return await self._get_object("/system_stats", "system")
 
+    async def object_info(self) -> dict[str, Any]:
+        """Return `/object_info`: every node class with its inputs and outputs."""
+        return await self._get_object("/object_info", "LoadImage")
+
     async def queue_depth(self) -> int:
         """Return the number of queued and running prompts, of all clients."""
         info = await self._get_object("/prompt", "exec_info")
         return int(info["exec_info"].get("queue_remaining") or 0)
+
+    async def is_stuck(self) -> bool:
+        """Whether prompts are queued and none runs."""
+        queue = await self._get_object("/queue", "queue_running")
+        return bool(queue.get("queue_pending")) and not queue.get("queue_running")
 
     async def upload(self, path: Path, name: str, *, folder: str = "callsheet") -> str:
         """Upload a file, and return the name under which nodes find it.
@@ -94,7 +105,8 @@ class ComfyUIClient:
         response = await self._request("POST", "/upload/image", **await encode_upload(path, name, folder))
         if response.status_code == 413:
             raise SubmissionRejected(
-                f"{path.name} is larger than ComfyUI accepts; start ComfyUI with a larger --max-upload-size."
+                f"{path.name} is larger than {self.display_url} accepts. The limits are --max-upload-size of "
+                "ComfyUI, and client_max_body_size of nginx, or that of another proxy in front of it."
             )
         stored = read_object(response.content)
         if response.status_code != 200 or not isinstance(stored.get("name"), str):
@@ -117,6 +129,7 @@ class ComfyUIClient:
             raise SubmissionUnknown(
                 f"The response of {self.display_url} to the prompt was lost: {_error_name(error)}."
             ) from error
+        self._check_access(response)
         fields = read_object(response.content)
         if response.status_code in _GATEWAY_ERRORS:
             raise SubmissionUnknown(
@@ -136,12 +149,12 @@ class ComfyUIClient:
             raise rejection_error(fields)
         return accepted_id
 
-    async def get_status(self, prompt_id: str) -> PromptStatus:
-        """Return the status of a prompt.
+    async def get_status(self, prompt_id: str, *, timeout: float | None = None) -> PromptStatus:
+        """Return the status of a prompt. `timeout` replaces that of the client.
 
         The queue is read before the history: a prompt that has left the queue is in the history by then.
         """
-        queue = await self._get_object("/queue", "queue_running")
+        queue = await self._get_object("/queue", "queue_running", timeout=timeout)
         running = [str(item[1]) for item in queue.get("queue_running") or ()]
         pending = [str(item[1]) for item in sorted(queue.get("queue_pending") or (), key=lambda item: item[0])]
         status = partial(PromptStatus, running=len(running), pending=len(pending))
@@ -212,8 +225,11 @@ class ComfyUIClient:
                 raise OutputExpired(f"{file.filename} is larger than the limit of {self._max_bytes:,} bytes")
             yield chunk
 
-    async def _get_object(self, path: str, *required: str) -> dict[str, Any]:
-        response = await self._request("GET", path)
+    async def _get_object(self, path: str, *required: str, timeout: float | None = None) -> dict[str, Any]:
+        options = (
+            {} if timeout is None else {"timeout": httpx2.Timeout(timeout, connect=min(timeout, _CONNECT_TIMEOUT))}
+        )
+        response = await self._request("GET", path, **options)
         fields = read_object(response.content)
         if response.status_code != 200 or not fields.keys() >= {*required}:
             # An unrelated server must not look like a ComfyUI that has lost all its prompts.
@@ -231,10 +247,21 @@ class ComfyUIClient:
             raise ProviderUnreachable(
                 f"ComfyUI at {self.display_url} does not respond: a proxy returned status {response.status_code}"
             )
+        self._check_access(response)
         return response
 
+    def _check_access(self, response: httpx2.Response) -> None:
+        if response.status_code in _DENIED:
+            raise AccessDenied(
+                f"ComfyUI at {self.display_url} rejects the access (status {response.status_code}): check the user and "
+                "the password in COMFYUI_API_URL."
+            )
+
     def _unreachable(self, error: Exception) -> ProviderUnreachable:
-        return ProviderUnreachable(f"ComfyUI at {self.display_url} does not respond: {_error_name(error)}")
+        return ProviderUnreachable(
+            f"ComfyUI at {self.display_url} does not respond: {_error_name(error)}",
+            refused=isinstance(error, httpx2.ConnectError),
+        )
 
 
 def _check_download(status: int, file: OutputFile) -> None:

@@ -6,9 +6,16 @@ from typing import Any
 import structlog
 
 from callsheet.comfyui.parsing import sanitize_text
-from callsheet.domain.errors import BadParams, Problem, ProviderFailed
+from callsheet.domain.errors import BadParams, Problem, ProviderFailed, Unauthorized
 
 log = structlog.get_logger(__name__)
+
+
+class AccessDenied(ProviderFailed):
+    """A server, or a proxy in front of it, rejects the credentials. It fails at once: time does not help."""
+
+    code = Unauthorized.code
+
 
 _DETAILS = {
     "prompt_no_outputs": "no result would be saved: there is no working node such as SaveImage or SaveVideo",
@@ -42,7 +49,11 @@ def _prompt_problem(error: Any) -> Problem:
     code = str(details.get("type") or "rejected")
     extra = details.get("extra_info") or {}
     path = f"graph.{extra['node_id']}" if extra.get("node_id") else "graph"
-    return Problem(path, code, _join(details.get("message"), details.get("details") or _DETAILS.get(code)))
+    message = _join(details.get("message"), details.get("details") or _DETAILS.get(code))
+    class_type = extra.get("class_type")
+    # ComfyUI names a node by its title; what has to be installed is its class.
+    named = f"{sanitize_text(class_type)}: {message}" if class_type and str(class_type) not in message else message
+    return Problem(path, code, named)
 
 
 def _join(message: Any, details: Any) -> str:

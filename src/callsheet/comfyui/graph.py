@@ -15,6 +15,8 @@ _EDITOR_FORMAT = (
     "this is the editor's format, which describes the layout and cannot be run; export the workflow with "
     "'Export (API)', or 'Save (API Format)', in the editor's menu"
 )
+_FOLDER_INPUT = re.compile(r"(?:^|_)(?:sub)?(?:folder|dir|directory|path)(?:_|$)")
+"""Names of inputs by which a node gets the folder that it saves in, such as `folder_name`."""
 _WEBSOCKET_ONLY = "its images are sent over a websocket only and lost when it breaks; use SaveImage"
 
 
@@ -57,6 +59,9 @@ def _validate_node(graph: Mapping[str, Any], node: str, fields: Any, path: str) 
         if source not in graph:
             message = f"{class_type} takes '{name}' from node {source}, which does not exist"
             yield Problem(f"{path}.{name}", "no_such_node", message)
+        elif fields["inputs"][name][1] < 0:
+            message = f"{class_type} takes '{name}' from output {fields['inputs'][name][1]} of node {source}"
+            yield Problem(f"{path}.{name}", "no_such_output", f"{message}; outputs are counted from 0")
 
 
 def _links(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -71,12 +76,15 @@ def is_link(value: Any) -> bool:
 
 
 def _nodes_in_cycles(graph: Graph) -> set[str]:
-    """Return the nodes that remain after repeatedly removing nodes without unresolved links."""
+    """Return the nodes that remain after repeatedly removing nodes that need no other, or that no other needs."""
     remaining = {node: {source for _, source in _links(fields)} for node, fields in graph.items()}
-    while resolved := [node for node, sources in remaining.items() if not sources & remaining.keys()]:
-        for node in resolved:
+    while True:
+        needed = set().union(*remaining.values())
+        outside = [node for node, sources in remaining.items() if not sources & remaining.keys() or node not in needed]
+        if not outside:
+            return set(remaining)
+        for node in outside:
             del remaining[node]
-    return set(remaining)
 
 
 def needed_nodes(graph: Graph) -> list[str]:
@@ -99,16 +107,40 @@ def copy_graph(graph: Graph) -> Graph:
 
 
 def merge_graphs(base: Graph, changes: Mapping[str, Any]) -> Graph:
-    """Return `base` with the nodes of `changes` merged into it, field by field; `changes` takes precedence."""
+    """Return `base` with the nodes of `changes` merged into it, field by field; `changes` takes precedence.
+
+    A node that gets another class keeps nothing of the node in `base`.
+    """
     result = copy_graph(base)
     for node, fields in changes.items():
         if not isinstance(fields, dict):
             result[node] = fields
             continue
         kept = result.get(node, {})
-        inputs = {**(kept.get("inputs") or {}), **(fields.get("inputs") or {})}
+        if fields.get("class_type", kept.get("class_type")) != kept.get("class_type"):
+            kept = {}
+        given = fields.get("inputs") or {}
+        inputs = {**(kept.get("inputs") or {}), **given} if isinstance(given, dict) else given
         result[node] = {**kept, **fields, "inputs": inputs}
     return result
+
+
+def replaces_graph(graph: Any, base: Graph) -> bool:
+    """Whether a graph can run without `base`; otherwise it holds changes of `base`.
+
+    It can if its nodes have classes and link to each other only, if a node without a successor gets something from
+    another one, and if no node is a shorter form of the same node in `base`.
+    """
+    if not isinstance(graph, dict) or not graph or validate_graph(graph):
+        return False
+    linked = {source for fields in graph.values() for _, source in _links(fields)}
+    if not any(next(_links(fields), None) for node, fields in graph.items() if node not in linked):
+        return False
+    return not any(_is_shorter(fields, base[node]) for node, fields in graph.items() if node in base)
+
+
+def _is_shorter(fields: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    return fields["class_type"] == known["class_type"] and not known["inputs"].keys() <= fields["inputs"].keys()
 
 
 def find_field(graph: Graph, path: str) -> tuple[str, str] | None:
@@ -133,16 +165,27 @@ def missing_fields(graph: Graph, paths: Iterable[str]) -> list[str]:
     return [path for path in paths if find_field(graph, path) is None]
 
 
-def set_output_folder(graph: Graph, folder: str) -> None:
-    """Make every node that saves files save them in `folder`.
+def set_unique_names(graph: Graph, prompt_id: str) -> None:
+    """Make every node that saves files save them under names that only this prompt uses.
 
     ComfyUI answers a prompt whose nodes are all cached with the file names of the earlier prompt, and these files
-    may be deleted or belong to another job. A unique folder makes the save nodes run again, and only them.
+    may be deleted or belong to another job. Unique names make the save nodes run again, and only them.
+
+    The files are saved in a folder of the prompt. A node with a folder of its own does not create others, so there the
+    names begin with the id; `plain_name` removes it.
     """
     for fields in graph.values():
-        prefix = fields["inputs"].get("filename_prefix")
+        inputs = fields["inputs"]
+        prefix = inputs.get("filename_prefix")
         if isinstance(prefix, str):
-            fields["inputs"]["filename_prefix"] = f"{folder}/{_base_name(prefix)}"
+            own_folder = any(_FOLDER_INPUT.search(name) for name in inputs)
+            start = f"callsheet-{prompt_id}-" if own_folder else f"callsheet/{prompt_id}/"
+            inputs["filename_prefix"] = start + _base_name(prefix)
+
+
+def plain_name(filename: str, prompt_id: str) -> str:
+    """Return the name of a file without the start that `set_unique_names` gave it."""
+    return filename.removeprefix(f"callsheet-{prompt_id}-")
 
 
 def _base_name(prefix: str) -> str:

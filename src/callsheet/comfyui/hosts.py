@@ -21,6 +21,18 @@ class Host:
     tags: frozenset[str] = frozenset()
 
 
+def find_hosts(settings: Settings, server: str | None) -> list[Host]:
+    """Return the servers of the settings; with `server`, the one of this name, or the one at this URL.
+
+    Raises ConfigurationError when COMFYUI_API_URL or the URL is invalid.
+    """
+    hosts = parse_hosts(settings)
+    if server is None:
+        return hosts
+    named = [host for host in hosts if host.name == server]
+    return named or [_parse_host(server)]
+
+
 def parse_hosts(settings: Settings) -> list[Host]:
     """Return the servers in the order of the settings. Raises ConfigurationError when COMFYUI_API_URL is invalid."""
     urls = settings.comfyui_api_url
@@ -36,16 +48,21 @@ def parse_hosts(settings: Settings) -> list[Host]:
 
 
 def _parse_host(text: str) -> Host:
-    parts = urlsplit(text if "://" in text else f"http://{text}")
+    shown = _without_password(text)
+    try:
+        parts = urlsplit(text if "://" in text else f"http://{text}")
+        _ = parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"'{shown}' in COMFYUI_API_URL is not a URL: {type(error).__name__}.") from None
     options = {key: values[-1] for key, values in parse_qs(parts.fragment).items()}
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or options.keys() - _OPTIONS:
         raise ConfigurationError(
-            f"'{text}' in COMFYUI_API_URL is not of the form http://host:8188, optionally followed by "
+            f"'{shown}' in COMFYUI_API_URL is not of the form http://host:8188, optionally followed by "
             "#name=…&capacity=2&tags=wan+flux."
         )
     capacity = options.get("capacity", "1")
     if not capacity.isdecimal() or int(capacity) < 1:
-        raise ConfigurationError(f"'{text}' in COMFYUI_API_URL: capacity must be a whole number of at least 1.")
+        raise ConfigurationError(f"'{shown}' in COMFYUI_API_URL: capacity must be a whole number of at least 1.")
     return Host(
         url=parts._replace(fragment="").geturl().rstrip("/"),
         # The default name leaves out user and password.
@@ -53,3 +70,10 @@ def _parse_host(text: str) -> Host:
         capacity=int(capacity),
         tags=frozenset(options.get("tags", "").split()),
     )
+
+
+def _without_password(text: str) -> str:
+    """Return an address for messages, also a malformed one: without everything before its last `@`."""
+    scheme, separator, rest = text.rpartition("://") if "://" in text else ("", "", text)
+    user, at, host = rest.rpartition("@")
+    return f"{scheme.rpartition('@')[2]}{separator}{'…@' if user else at}{host}"

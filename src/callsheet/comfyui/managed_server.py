@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 
 import structlog
 
 from callsheet.comfyui.client import ComfyUIClient
-from callsheet.comfyui.server_command import build_command
+from callsheet.comfyui.server_command import build_command, code_folder
+from callsheet.comfyui.server_files import find_old_files, managed_base, mark_used, remove_files
 from callsheet.comfyui.server_process import OnLine, ServerProcess
 from callsheet.domain.errors import ProviderUnreachable
 from callsheet.settings import Settings
@@ -16,15 +17,15 @@ from callsheet.settings import Settings
 log = structlog.get_logger(__name__)
 
 _READY_POLL_INTERVAL = 0.25
+_CLEANING_INTERVAL = 3600.0
 
 
 class ManagedServer:
     """Runs at most one ComfyUI process."""
 
     def __init__(self, settings: Settings) -> None:
-        assert settings.comfyui_path is not None  # noqa: S101 - without it there is no managed server
         self._settings = settings
-        self._folder = settings.comfyui_path.expanduser().absolute()
+        self._folder = code_folder(settings)
         self._lock = asyncio.Lock()
         self._process: ServerProcess | None = None
         self._process_task: asyncio.Task[None] | None = None
@@ -32,6 +33,7 @@ class ManagedServer:
         self._idle_task: asyncio.Task[None] | None = None
         self._active_jobs = 0
         self._listeners: set[OnLine] = set()
+        self._next_cleaning = 0.0
         self.start_count = 0
         """Processes started so far."""
 
@@ -39,6 +41,11 @@ class ManagedServer:
     def process(self) -> ServerProcess | None:
         """The running process."""
         return None if self._process is None or self._process.exited.is_set() else self._process
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the running process responds."""
+        return self.process is not None and self.process.ready
 
     @asynccontextmanager
     async def use(self, on_line: OnLine) -> AsyncGenerator[ServerProcess, None]:
@@ -49,6 +56,7 @@ class ManagedServer:
         """
         self._active_jobs += 1
         self._listeners.add(on_line)
+        await self._remove_old_files()
         try:
             yield await self._ensure_running()
         finally:
@@ -75,6 +83,25 @@ class ManagedServer:
         self._process_task.cancel()
         await asyncio.gather(self._process_task, return_exceptions=True)
         self._process_task = None
+
+    async def mark_used(self, uploads: Iterable[str]) -> None:
+        """Keep uploaded files that a job uses, as nodes name them."""
+        await asyncio.to_thread(mark_used, managed_base(self._settings), uploads)
+
+    async def _remove_old_files(self) -> None:
+        """Remove old files of jobs, at most once an hour."""
+        if time.monotonic() < self._next_cleaning:
+            return
+        self._next_cleaning = time.monotonic() + _CLEANING_INTERVAL
+        seconds = self._settings.comfyui_keep_files_for.total_seconds()
+        found = await asyncio.to_thread(find_old_files, managed_base(self._settings), seconds=seconds)
+        removed = await asyncio.to_thread(remove_files, found)
+        if removed:
+            log.info(
+                "old files of the managed ComfyUI removed",
+                entries=len(removed),
+                bytes=sum(each.bytes for each in removed),
+            )
 
     async def _ensure_running(self) -> ServerProcess:
         self._cancel_idle_timer()

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from callsheet.domain.json_storage import storable_text
+from callsheet.domain.json_storage import shown_text
 
 _MAX_TEXT = 100_000
 
@@ -76,7 +76,7 @@ def _text(value: Any) -> str | None:
         return None
     # ComfyUI converts a string in place of a list to a list of its letters.
     separator = "" if all(len(part) <= 1 for part in value) else "\n"
-    return storable_text(separator.join(value)[:_MAX_TEXT])
+    return shown_text(separator.join(value)[:_MAX_TEXT])
 
 
 def _sort_key(node: str) -> tuple[int, str]:

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from callsheet.domain.document_limits import check_size
-from callsheet.domain.json_storage import storable_text
+from callsheet.domain.json_storage import shown_text
 
 _FOLDERS = re.compile(r"(?<![\w:/.])(?:[A-Za-z]:)?(?:[/\\][^\s/\\'\":,;()<>]+)+[/\\](?=[^\s/\\])")
 _MAX_LENGTH = 400
@@ -35,5 +35,5 @@ def read_object(data: str | bytes) -> dict[str, Any]:
 
 def sanitize_text(text: object) -> str:
     """Return a text of the server as one line of at most 400 characters, without folders of the server's machine."""
-    line = _FOLDERS.sub("", " ".join(storable_text(str(text)).split()))
+    line = _FOLDERS.sub("", " ".join(shown_text(str(text)).split()))
     return line if len(line) <= _MAX_LENGTH else line[: _MAX_LENGTH - 1] + "…"

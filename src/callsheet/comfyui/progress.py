@@ -9,12 +9,13 @@ from callsheet.comfyui.graph import Graph, needed_nodes
 class PromptProgress:
     """The fraction of nodes that have run. It never decreases. All nodes count the same: durations are unknown."""
 
-    def __init__(self, graph: Graph, prompt_id: str) -> None:
+    def __init__(self, graph: Graph, prompt_id: str, *, fraction: float = 0.0) -> None:
+        """`fraction` was done before the first message."""
         self.prompt_id = prompt_id
         self._graph = graph
         self._fractions = dict.fromkeys(needed_nodes(graph), 0.0)
         self._running: str | None = None
-        self.fraction = 0.0
+        self.fraction = fraction
         self.label: str | None = None
         """The running node, with its class type."""
 

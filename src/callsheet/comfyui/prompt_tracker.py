@@ -1,7 +1,8 @@
 """Tracking of one prompt until it ends: websocket messages for speed, HTTP polls for the truth."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ _END_MESSAGES = frozenset({"execution_success", "execution_error", "execution_in
 _POLLS_AFTER_END = (0.005, 0.02, 0.05, 0.1, 0.25)
 """Seconds between polls after a message of the end. The history entry is written a little after the message."""
 _POLL_AFTER_STATUS = (0.25,)
+_MINUTES = 120.0
+"""Seconds from which a time is shown in minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,13 @@ class PromptCallbacks:
     """Gets the fraction done, from 0 to 1, and a label of the current step."""
     on_note: Callable[[str], object]
     """Gets a message for the job's log."""
+    on_away: Callable[[ProviderUnreachable | None, float], Awaitable[bool]]
+    """Gets the error of a poll without a response, and for how many seconds there was none; None after the next
+    response. Returns whether to give up."""
+    on_silence: Callable[[float | None], None]
+    """Gets for how many seconds a running prompt has shown no sign of life; None after the next sign."""
+    on_started: Callable[[], None]
+    """Called when the prompt has left the server's queue; possibly several times."""
 
 
 class PromptTracker:
@@ -48,15 +58,21 @@ class PromptTracker:
         client_name: str,
         callbacks: PromptCallbacks,
         resumed: bool = False,
+        progress: float = 0.0,
     ) -> None:
-        """`resumed`: the prompt was submitted with another client id, so its messages are not received."""
+        """`resumed`: the prompt was submitted with another client id, so its messages are not received. `progress` is
+        the fraction that was done by then.
+        """
         self._client = client
         self._resumed = resumed
         self._callbacks = callbacks
-        self._progress = PromptProgress(graph, prompt_id)
+        self._progress = PromptProgress(graph, prompt_id, fraction=progress)
         self._websocket = WebsocketListener(client.url, client_name, self._on_message, self._poll_now)
         self._poll_requested = asyncio.Event()
         self._pauses: list[float] = []
+        self._reported_reason: str | None = None
+        self._last_sign = time.monotonic()
+        self._is_silent = False
 
     @property
     def client_id(self) -> str:
@@ -77,23 +93,34 @@ class PromptTracker:
         return self._websocket.connected()
 
     async def wait(
-        self, *, poll_interval: float, timeout: float, check_alive: Callable[[], None] = lambda: None
+        self,
+        *,
+        poll_interval: float,
+        poll_timeout: float,
+        silence_limit: float,
+        check_alive: Callable[[], None] = lambda: None,
     ) -> Mapping[str, Any]:
         """Wait until the prompt ends, and return its history entry.
 
         The status is polled at least every `poll_interval` seconds, and at once after a message of the end. Raises
-        PromptLost when the server has lost the prompt, ProviderUnreachable when it does not respond for `timeout`
-        seconds or its executor is dead, and the errors of `check_alive`.
+        PromptLost when the server has lost the prompt, ProviderUnreachable when it does not respond and `on_away` gives
+        up, or when its executor is dead, and the errors of `check_alive`.
         """
-        monitor = ServerMonitor(timeout)
+        monitor = ServerMonitor()
+        is_away = False
         while True:
             check_alive()
             try:
-                status = await self._client.get_status(self.prompt_id)
+                status = await self._client.get_status(self.prompt_id, timeout=poll_timeout)
             except ProviderUnreachable as error:
-                monitor.on_error(error)
+                is_away = True
+                if await self._callbacks.on_away(error, monitor.on_error()):
+                    raise
                 await asyncio.sleep(min(poll_interval, 1.0))
                 continue
+            if is_away:
+                await self._callbacks.on_away(None, 0.0)
+                is_away = False
             if status.entry is not None:
                 return status.entry
             if status.state == "unknown":
@@ -104,8 +131,42 @@ class PromptTracker:
                 )
             monitor.on_status(status)
             if status.state == "queued":
+                self._last_sign = time.monotonic()
                 self._callbacks.on_progress(0.0, f"{status.ahead} prompts ahead in ComfyUI's queue")
+            elif status.state == "running":
+                self._on_running(silence_limit)
             await self._pause(poll_interval)
+
+    def _on_running(self, silence_limit: float) -> None:
+        self._callbacks.on_started()
+        if (missed := self._why_unknown()) is not None:
+            if missed != self._reported_reason:
+                self._reported_reason = missed
+                self._callbacks.on_note(f"The prompt runs; {missed}.")
+            self._callbacks.on_progress(self._progress.fraction, f"{self._progress.label or 'runs'}; {missed}")
+            return
+        silent = time.monotonic() - self._last_sign
+        if silent >= silence_limit:
+            self._is_silent = True
+            self._callbacks.on_silence(silent)
+            words = f"no sign of life for {f'{silent:.0f} s' if silent < _MINUTES else f'{silent / 60:.0f} min'}"
+            self._callbacks.on_progress(self._progress.fraction, f"{self._progress.label or 'runs'}; {words}")
+
+    def _on_sign(self) -> None:
+        self._last_sign = time.monotonic()
+        if self._is_silent:
+            self._is_silent = False
+            self._callbacks.on_silence(None)
+
+    def _why_unknown(self) -> str | None:
+        """Return why the progress of the prompt is not known; None if it is."""
+        if self._resumed:
+            return "an earlier run started it, so its progress is not known"
+        if self._websocket.is_complete:
+            return None
+        if self._websocket.refusal is not None:
+            return f"its progress is not known: the websocket cannot be reached ({self._websocket.refusal})"
+        return "its progress is not known: the websocket was interrupted"
 
     async def _pause(self, poll_interval: float) -> None:
         self._poll_requested.clear()
@@ -122,11 +183,13 @@ class PromptTracker:
             self._poll_now(_POLL_AFTER_STATUS)
         if data.get("prompt_id") != self.prompt_id:
             return
+        self._on_sign()
         if kind == "execution_error" and is_blocked(data):
             node = f"node {data.get('node_id')} ({data.get('node_type')})"
             self._callbacks.on_note(f"{node} blocked its branch: {sanitize_text(data.get('exception_message'))}")
         elif kind in _END_MESSAGES or (kind == "executing" and data.get("node") is None):
             self._poll_now(_POLLS_AFTER_END)
+        self._callbacks.on_started()
         if self._progress.update(kind, data):
             self._callbacks.on_progress(self._progress.fraction, self._progress.label)
 

@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import re
 import shlex
 import shutil
 import socket
 from pathlib import Path
 from uuid import uuid4
 
+from callsheet.comfyui.server_files import managed_base
 from callsheet.comfyui.server_process import UNLIMITED, ServerProcess
 from callsheet.domain.errors import ConfigurationError, ProviderUnreachable
 from callsheet.files.scratch_folders import own_scratch_folder
@@ -15,6 +17,13 @@ from callsheet.processes.child import child_environment, start_child
 from callsheet.settings import Settings
 
 _HELP_TIMEOUT = 60.0
+_PACKAGES = ("torch", "torchvision", "aiohttp", "numpy", "PIL", "yaml", "safetensors")
+"""Modules without which no version of ComfyUI starts."""
+_LIST_MISSING = (
+    "import importlib.util, sys; "
+    "print(sys.version.split()[0], *[name for name in sys.argv[1:] if importlib.util.find_spec(name) is None])"
+)
+_VERSION = re.compile(r'__version__ = "([^"]{1,50})"')
 
 
 async def build_command(settings: Settings, folder: Path) -> tuple[list[str], ServerProcess]:
@@ -25,7 +34,7 @@ async def build_command(settings: Settings, folder: Path) -> tuple[list[str], Se
     program, python = folder / "main.py", _find_python(settings, folder)
     if not program.is_file():
         raise ConfigurationError(f"There is no ComfyUI in {folder}: main.py is missing (COMFYUI_PATH).")
-    base = (settings.comfyui_base_dir or settings.data_dir / "comfyui").expanduser().absolute()
+    base = managed_base(settings)
     scratch = own_scratch_folder(settings.scratch_dir) / f"comfyui-{uuid4().hex[:12]}"
     for each in (base / "custom_nodes", base / "user", base / "models", scratch / "front"):
         each.mkdir(parents=True, exist_ok=True)
@@ -36,6 +45,36 @@ async def build_command(settings: Settings, folder: Path) -> tuple[list[str], Se
     argv = [*flags, *shlex.split(settings.comfyui_args)]
     process = ServerProcess(scratch.name, f"http://127.0.0.1:{port}", argv, scratch)
     return [str(python), "main.py", *argv], process
+
+
+def code_folder(settings: Settings) -> Path:
+    """Return the folder of COMFYUI_PATH, which must be set."""
+    assert settings.comfyui_path is not None  # noqa: S101 - without it there is no managed server
+    return settings.comfyui_path.expanduser().absolute()
+
+
+async def describe_installation(settings: Settings) -> str:
+    """Return the versions of ComfyUI and of its Python, for people.
+
+    Raises ConfigurationError when the code, the Python or its packages are missing.
+    """
+    folder = code_folder(settings)
+    if not (folder / "main.py").is_file():
+        raise ConfigurationError(f"There is no ComfyUI in {folder}: main.py is missing (COMFYUI_PATH).")
+    python = _find_python(settings, folder)
+    version, *missing = (await _run([str(python), "-c", _LIST_MISSING, *_PACKAGES], folder, python)).split()
+    if missing:
+        raise ConfigurationError(
+            f"{python} lacks {', '.join(missing)}: install the requirements.txt of {folder}, or set "
+            "CALLSHEET_COMFYUI_PYTHON."
+        )
+    found = _VERSION.search(await asyncio.to_thread(_read_version, folder))
+    return f"ComfyUI {found[1] if found else 'of an unknown version'} in {folder}, with Python {version} ({python})"
+
+
+def _read_version(folder: Path) -> str:
+    path = folder / "comfyui_version.py"
+    return path.read_text("utf-8", "replace") if path.is_file() else ""
 
 
 def _flags(base: Path, scratch: Path, port: int) -> list[tuple[str, ...]]:
@@ -65,13 +104,17 @@ def _find_python(settings: Settings, folder: Path) -> Path:
 
 
 async def _read_help(python: Path, folder: Path) -> str:
-    command = [str(python), "main.py", "--help"]
+    return await _run([str(python), "main.py", "--help"], folder, python)
+
+
+async def _run(command: list[str], folder: Path, python: Path) -> str:
+    """Return what a short command prints."""
     try:
         async with start_child(command, cwd=folder, env=child_environment(), limits=UNLIMITED) as process:
             async with asyncio.timeout(_HELP_TIMEOUT):
                 out, err = await process.communicate()
     except TimeoutError:
-        raise ProviderUnreachable(f"ComfyUI in {folder} did not print its --help within {_HELP_TIMEOUT:g} s.") from None
+        raise ProviderUnreachable(f"{python} did not run in {folder} within {_HELP_TIMEOUT:g} s.") from None
     except OSError as error:
         raise ConfigurationError(
             f"{python} cannot be started for the managed ComfyUI: {os.strerror(error.errno or 0)}"

@@ -17,18 +17,15 @@ _IDLE_SECONDS = 10.0
 class ServerMonitor:
     """Watches the polls of one server for faults that last."""
 
-    timeout: float
-    """Seconds without a response until the server counts as unreachable."""
     _unreachable_since: float | None = None
     _idle_since: float | None = None
     _idle_polls: int = 0
 
-    def on_error(self, error: ProviderUnreachable) -> None:
-        """Record a poll without a response. Raises the error once they last for `timeout` seconds."""
+    def on_error(self) -> float:
+        """Record a poll without a response. Return for how many seconds there was none."""
         now = time.monotonic()
         self._unreachable_since = self._unreachable_since or now
-        if now - self._unreachable_since >= self.timeout:
-            raise error
+        return now - self._unreachable_since
 
     def on_status(self, status: PromptStatus) -> None:
         """Record a response. Raises ProviderUnreachable when prompts are queued and none has been running for 10 s.

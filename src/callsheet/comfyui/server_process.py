@@ -1,6 +1,7 @@
 """The process of a managed ComfyUI server: its output, its exit, its identity."""
 
 import asyncio
+import re
 import shutil
 import signal
 from collections import deque
@@ -9,12 +10,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from callsheet.domain.errors import PromptLost
+from callsheet.domain.plain_text import plain_text
 from callsheet.processes.child import ProcessLimits, child_environment, start_child
+from callsheet.processes.pipes import read_pipes
 
 UNLIMITED = ProcessLimits(file_bytes=None)
 _LAST_LINES = 12
+_FAILURE = re.compile(r"\[(?:ERROR|CRITICAL)\]|Traceback|Error\b|error:|Exception")
+"""What explains a failure. The lines before it are the chatter of the start."""
+_UNEXPLAINED_LINES = 3
+"""Last lines that are shown if none explains the failure."""
 _MAX_LINE = 500
 _MAX_UNFINISHED_LINE = 4096
+
+_EXECUTOR_ENDED = re.compile(r"Exception in thread .*\(prompt_worker\)")
 
 OnLine = Callable[[str], None]
 
@@ -34,6 +43,8 @@ class ServerProcess:
     exited: asyncio.Event = field(default_factory=asyncio.Event)
     exit_code: int | None = None
     ready: bool = False
+    executor_error: str | None = None
+    """The line that says that the thread which runs prompts has ended. The HTTP server continues without it."""
 
     def exit_reason(self) -> str:
         """Describe the exit, with the last lines of output."""
@@ -45,20 +56,26 @@ class ServerProcess:
 
     def describe_output(self) -> str:
         """Return the last lines of output, for error messages."""
-        return f"its last output: {' | '.join(self.last_lines) or 'none'}"
+        lines = list(self.last_lines)
+        first = next((number for number, line in enumerate(lines) if _FAILURE.search(line)), -_UNEXPLAINED_LINES)
+        return f"its last output: {' | '.join(lines[first:]) or 'none'}"
 
     def raise_if_exited(self) -> None:
-        """Raise PromptLost, with the reason, once the process has exited."""
+        """Raise PromptLost, with the reason, once the process has exited or runs no prompts any more."""
         if self.exited.is_set():
             raise PromptLost(self.exit_reason())
+        if self.executor_error is not None:
+            raise PromptLost(f"The managed ComfyUI runs no prompts any more; {self.describe_output()}")
 
     async def run(self, command: list[str], folder: Path, on_line: OnLine) -> None:
         """Run the command in `folder` until it exits. Cancelling ends the process."""
         try:
-            async with start_child(command, cwd=folder, env=child_environment(), limits=UNLIMITED) as process:
-                assert process.stdout is not None and process.stderr is not None  # noqa: S101 - both are pipes
-                # Both pipes are read all the time: the process blocks when one is full.
-                await asyncio.gather(self._read(process.stdout, on_line), self._read(process.stderr, on_line))
+            async with start_child(
+                command, cwd=folder, env=child_environment(NO_COLOR="1"), limits=UNLIMITED
+            ) as process:
+                await read_pipes(
+                    process, lambda pipe: self._read(pipe, on_line), lambda pipe: self._read(pipe, on_line)
+                )
                 self.exit_code = await process.wait()
         finally:
             self.exited.set()
@@ -75,6 +92,8 @@ class ServerProcess:
         self._add_line(rest, on_line)
 
     def _add_line(self, line: bytes, on_line: OnLine) -> None:
-        if text := line.decode(errors="replace").strip()[:_MAX_LINE]:
+        if text := plain_text(line.decode(errors="replace")).strip()[:_MAX_LINE]:
             self.last_lines.append(text)
+            if _EXECUTOR_ENDED.match(text):
+                self.executor_error, self.ready = text, False
             on_line(text)

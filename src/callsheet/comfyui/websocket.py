@@ -30,6 +30,23 @@ OnMessage = Callable[[str, Mapping[str, Any]], None]
 """Called with the type and the data of every message."""
 
 
+def describe_refusal(error: Exception) -> str:
+    """Return why a connection failed, for people."""
+    if isinstance(error, websockets.InvalidStatus):
+        return f"status {error.response.status_code}"
+    return type(error).__name__
+
+
+async def websocket_refusal(url: str, *, timeout: float) -> str | None:
+    """Return why the websocket of the server at the HTTP address `url` cannot be reached; None if it can."""
+    address = "ws" + url.removeprefix("http") + "/ws?" + urlencode({"clientId": f"callsheet-check-{uuid4().hex}"})
+    try:
+        async with connect(address, max_size=None, proxy=None, open_timeout=timeout, close_timeout=0.1):
+            return None
+    except _CONNECTION_ERRORS as error:
+        return describe_refusal(error)
+
+
 class WebsocketListener:
     """Receives the messages of a server while its context is open, and reconnects when the connection breaks."""
 
@@ -43,6 +60,8 @@ class WebsocketListener:
         """Submit prompts with this id: ComfyUI sends their messages to its connection only."""
         self.is_complete = False
         """Whether no message of a prompt submitted with `client_id` can have been missed so far."""
+        self.refusal: str | None = None
+        """Why the first connection failed; None if it did not."""
 
     def _new_client_id(self) -> str:
         return f"{self._client_name}-{uuid4().hex}"
@@ -55,8 +74,10 @@ class WebsocketListener:
         the block runs all the same.
         """
         first: ClientConnection | None = None
-        with suppress(*_CONNECTION_ERRORS):
+        try:
             first = await self._connect(self.client_id)
+        except _CONNECTION_ERRORS as error:
+            self.refusal = describe_refusal(error)
         self.is_complete = first is not None
         task = asyncio.create_task(self._receive_forever(first))
         try:

@@ -73,7 +73,9 @@ def _out_of_range(spec: InputSpec, value: float) -> str | None:
 
 
 def _describe(spec: InputSpec) -> str:
-    kind = {"integer": "a whole number", "seed": "a whole number", "string": "text"}.get(spec.type, f"a {spec.type}")
+    article = "an" if spec.type[0] in "aeiou" else "a"
+    names = {"integer": "a whole number", "seed": "a whole number", "string": "text"}
+    kind = names.get(spec.type, f"{article} {spec.type}")
     limits = [f"at least {spec.min:g}"] if spec.min is not None else []
     limits += [f"at most {spec.max:g}"] if spec.max is not None else []
     return " of ".join(filter(None, (kind, " and ".join(limits))))

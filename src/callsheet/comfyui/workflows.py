@@ -12,8 +12,9 @@
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
@@ -21,7 +22,19 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from callsheet.comfyui.graph import Graph, missing_fields, unwrap_prompt, validate_graph
+from callsheet.comfyui.editor_format import NotConvertible, editor_classes, to_api_format
+from callsheet.comfyui.graph import (
+    Graph,
+    copy_graph,
+    find_field,
+    is_editor_format,
+    missing_fields,
+    unwrap_prompt,
+    validate_graph,
+)
+from callsheet.comfyui.known_nodes import KnownNodes
+from callsheet.comfyui.needs import read_needs
+from callsheet.domain.did_you_mean import did_you_mean
 from callsheet.domain.document_limits import DocumentError
 from callsheet.domain.errors import BadParams, ConfigurationError, Problem
 from callsheet.domain.json_text import read_json
@@ -107,8 +120,13 @@ def _folders(settings: Settings) -> Iterator[Path]:
         if not settings.comfyui_workflows.is_dir():
             raise ConfigurationError(f"There is no folder {settings.comfyui_workflows} (CALLSHEET_COMFYUI_WORKFLOWS).")
         yield settings.comfyui_workflows
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        yield Path(str(files(point.value)))
+    yield from _installed_folders()
+
+
+@lru_cache(maxsize=1)
+def _installed_folders() -> tuple[Path, ...]:
+    points = sorted(entry_points(group=GROUP), key=lambda point: point.name)
+    return tuple(Path(str(files(point.value))) for point in points)
 
 
 def load_workflow(name: str, settings: Settings) -> Workflow:
@@ -118,28 +136,127 @@ def load_workflow(name: str, settings: Settings) -> Workflow:
         known = ", ".join(stored) or "none (CALLSHEET_COMFYUI_WORKFLOWS is the folder of workflows)"
         message = f"there is no workflow '{name}'; known workflows: {known}"
         raise BadParams([Problem("workflow", "unknown_workflow", message)])
-    return read_workflow(stored[name])
+    return _load(stored[name], settings)
 
 
-def read_workflow(path: Path) -> Workflow:
-    """Read a graph with its description. Raises ConfigurationError with every problem."""
+def _load(path: Path, settings: Settings) -> Workflow:
+    """Read a workflow, or return it from memory if neither of its files has changed."""
+    versions = [_version(file) for file in (path, _description_path(path))]
+    kept = _loaded.get(path)
+    if kept is None or kept[0] != versions:
+        workflow = read_workflow(path, settings)
+        if len(_loaded) >= _MAX_LOADED:
+            _loaded.clear()
+        kept = _loaded[path] = (versions, workflow)
+    return kept[1]
+
+
+_MAX_LOADED = 200
+_loaded: dict[Path, tuple[list[tuple[int, int] | None], Workflow]] = {}
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size
+
+
+def read_workflow(path: Path, settings: Settings | None = None) -> Workflow:
+    """Read a graph with its description. Raises ConfigurationError with every problem.
+
+    With `settings`, a workflow in the format of the editor is converted, if a server of the settings is known to have
+    its nodes.
+    """
     graph = unwrap_prompt(_parse_json(_read_text(path, str(path)), str(path)))
-    problems = [repr(problem) for problem in validate_graph(graph, path.name)]
+    problems: list[str] = []
+    if settings is not None:
+        try:
+            graph = to_graph(graph, settings, path.name)
+        except BadParams as error:
+            problems = [repr(problem) for problem in error.problems]
+    problems = problems or [repr(problem) for problem in validate_graph(graph, path.name)]
     description, description_problems = _read_description(path)
     problems += description_problems
     if not problems:
-        problems = [
-            f"{name}: the graph has no node for '{field}'"
-            for name, spec in description.inputs.items()
-            for field in missing_fields(graph, spec.to)
-        ]
+        problems = list(_wrong_targets(path, graph, description, settings))
     if problems:
         raise ConfigurationError("\n  ".join([f"The workflow {path} is invalid:", *problems]))
     return Workflow(path.stem, graph, description)
 
 
+def to_graph(value: Any, settings: Settings, path: str = "graph") -> Any:
+    """Return a workflow of the editor as a graph; anything else as it is.
+
+    Raises BadParams when it cannot be converted. It may ask servers for their nodes: call it in a thread.
+    """
+    if not is_editor_format(value):
+        return value
+    try:
+        return _convert(value, settings)
+    except NotConvertible as error:
+        [problem] = validate_graph(value, path)
+        raise BadParams([Problem(path, problem.code, f"{problem.message} ({error})")]) from None
+
+
+def _convert(workflow: Mapping[str, Any], settings: Settings) -> Graph:
+    """Convert a workflow of the editor with the nodes of the server that has most of them. Raises NotConvertible."""
+    known, wanted = KnownNodes(settings), editor_classes(workflow)
+    if not any(wanted <= schemas.keys() for schemas in known.by_server()):
+        known.ask_servers()
+    servers = sorted(known.by_server(), key=lambda schemas: len(wanted - schemas.keys()))
+    if not servers:
+        raise NotConvertible("it can be converted only with a ComfyUI server, and none responds")
+    try:
+        return to_api_format(workflow, servers[0])
+    except NotConvertible as error:
+        raise NotConvertible(f"it cannot be converted: {error}") from None
+
+
+def _wrong_targets(
+    path: Path, graph: Graph, description: WorkflowDescription, settings: Settings | None
+) -> Iterator[str]:
+    for name, spec in description.inputs.items():
+        missing = missing_fields(graph, spec.to)
+        yield from (f"{name}: the graph has no node for '{field}'" for field in missing)
+        for field in spec.to:
+            if (
+                settings is not None
+                and field not in missing
+                and (reason := unknown_field(graph, field, path, settings))
+            ):
+                yield f"{name}: {reason}"
+
+
+def unknown_field(graph: Graph, field: str, workflow: Path | None, settings: Settings) -> str | None:
+    """Return why a field `node.input` cannot be set; None when it can, or when nothing is known about the node.
+
+    An optional input may be missing in a graph, so the servers decide, or the needs of the stored workflow.
+    """
+    found = find_field(graph, field)
+    if found is None or found[1] in graph[found[0]]["inputs"]:
+        return None
+    class_type, name = graph[found[0]]["class_type"], found[1]
+    described = {} if workflow is None else read_needs(workflow).object_info()
+    known = KnownNodes(settings)
+    if _described(described, class_type, name) or known.takes(class_type, name) is not False:
+        return None
+    inputs = known.inputs(class_type)
+    return f"{class_type} has no input '{name}'{did_you_mean(name, inputs)}; its inputs: {', '.join(inputs)}"
+
+
+def _described(object_info: Mapping[str, Any], class_type: str, name: str) -> bool:
+    groups = object_info.get(class_type, {}).get("input", {})
+    return any(name in group for group in groups.values())
+
+
+def _description_path(graph_path: Path) -> Path:
+    return graph_path.with_name(f"{graph_path.stem}.inputs.yaml")
+
+
 def _read_description(graph_path: Path) -> tuple[WorkflowDescription, list[str]]:
-    path = graph_path.with_name(f"{graph_path.stem}.inputs.yaml")
+    path = _description_path(graph_path)
     if not path.is_file():
         return WorkflowDescription(), []
     try:
@@ -158,6 +275,11 @@ def default_graph(settings: Settings) -> Graph | None:
     if value is None:
         return None
     text = value if value.lstrip().startswith("{") else _read_text(Path(value), "COMFYUI_VIDEO_WORKFLOW_JSON")
+    return copy_graph(_parse_default(text))
+
+
+@lru_cache(maxsize=4)
+def _parse_default(text: str) -> Graph:
     graph = unwrap_prompt(_parse_json(text, "COMFYUI_VIDEO_WORKFLOW_JSON"))
     problems = validate_graph(graph)
     if problems:

@@ -5,11 +5,61 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from callsheet.console import api_docs, executions, login, streams
+from callsheet.console import (
+    api_docs,
+    approvals,
+    artifacts,
+    batches,
+    bulk_actions,
+    compare,
+    executions,
+    home,
+    intakes,
+    job_moves,
+    jobs,
+    login,
+    new,
+    plans,
+    providers,
+    queues,
+    schedules,
+    streams,
+    webhooks,
+    winners,
+    workers,
+)
+
+ROUTERS = tuple(
+    module.router
+    for module in (
+        api_docs,
+        approvals,
+        artifacts,
+        batches,
+        bulk_actions,
+        compare,
+        executions,
+        home,
+        intakes,
+        job_moves,
+        jobs,
+        login,
+        new,
+        plans,
+        providers,
+        queues,
+        schedules,
+        streams,
+        webhooks,
+        winners,
+        workers,
+    )
+)
+"""All pages."""
 
 
 def install(app: FastAPI) -> None:
     """Add the pages and their static files to an app. They are left out of the OpenAPI document."""
-    for module in (api_docs, executions, login, streams):
-        app.include_router(module.router, include_in_schema=False)
+    for router in ROUTERS:
+        app.include_router(router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")

@@ -4,8 +4,12 @@ import json
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from callsheet.console.form_fields import shown
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -14,7 +18,7 @@ _STATUS_TEXTS = {
     "scheduled": "scheduled",
     "queued": "queued",
     "running": "running",
-    "waiting": "waiting for the provider",
+    "waiting": "waiting",
     "succeeded": "succeeded",
     "failed": "failed",
     "cancelled": "cancelled",
@@ -71,6 +75,21 @@ def _duration_text(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {whole % 60} s"
 
 
+def indented(value: Any, most: int) -> tuple[str, bool]:
+    """Return JSON for people of at most `most` characters, and whether it was shortened."""
+    text = _indented_json(value)
+    return text[:most], len(text) > most
+
+
+def own_path(url: str | None, artifact_id: UUID) -> str | None:
+    """Return the path of the URL of a file if this server has it; None: another host has it.
+
+    Captions and waveforms are read by scripts, which may only read from the server of their page.
+    """
+    parts = urlsplit(url or "")
+    return f"{parts.path}?{parts.query}" if parts.path == f"/files/{artifact_id}" else None
+
+
 def _indented_json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, default=str)
 
@@ -88,4 +107,6 @@ _environment.filters |= {
     "time": _time_text,
     "duration": _duration_text,
     "indented_json": _indented_json,
+    "own_path": own_path,
+    "shown": shown,
 }

@@ -1,79 +1,147 @@
 """Event streams that update open pages; one stream per page."""
 
 import asyncio
-import json
+import math
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import StreamingResponse
 
-from callsheet.console.executions import PAGE_SIZE
+from callsheet.console.execution_filters import Filters
+from callsheet.console.execution_parts import execution_fragments, log_fragments
+from callsheet.console.executions import PAGE_SIZE, AskedJobs
+from callsheet.console.fragments import ChangedFragments, Fragment, changed_fragments
 from callsheet.console.rendering import render_macro
-from callsheet.console.responses import RuntimeDep
-from callsheet.console.sse import SSE_HEADERS, sse_stream
+from callsheet.console.responses import RuntimeDep, csrf_token, stream_response
 from callsheet.db.outages import TRANSIENT_ERRORS
 from callsheet.db.statements import sql
 from callsheet.domain.statuses import EXECUTION_ENDED
 from callsheet.engine.jobs.receipt import status_and_last_event
+from callsheet.engine.reads.execution_page import ExecutionPage, JobsOfPage, read_execution_page
 from callsheet.engine.reads.executions import ExecutionFilter, list_executions
+from callsheet.engine.reads.job_logs import job_log_page
+from callsheet.processes.plan_thread import in_plan_thread
 from callsheet.wiring import Runtime
 
 router = APIRouter(prefix="/console/stream")
 
 _POLL_SECONDS = 1.0
-"""Time between two reads of the list, and the pause after a database error."""
+"""Time between two reads of the list or of log lines, and the pause after a database error."""
+_GROUP_SECONDS = 0.3
+_RENDER_SECONDS = 5.0
+"""Wait reasons change without an event: a page is rendered again after this time."""
+_LOG_LINES = 200
 
 
 @router.get("")
-async def list_stream(request: Request, runtime: RuntimeDep) -> Response:
+async def list_stream(request: Request, runtime: RuntimeDep, filters: Filters) -> Response:
     """Stream the changed rows of the list."""
-    return _respond(request, _rows(runtime))
+    rows = _Rows(runtime, filters)
+    return stream_response(request, changed_fragments(rows.fragments, every=_POLL_SECONDS))
 
 
 @router.get("/{execution_id}")
-async def execution_stream(request: Request, execution_id: UUID, runtime: RuntimeDep, after: int = 0) -> Response:
-    """Stream the numbers of events after the event `after`."""
+async def execution_stream(
+    request: Request,
+    execution_id: UUID,
+    runtime: RuntimeDep,
+    asked: AskedJobs,
+    after_event: int = 0,
+    after_line: int = 0,
+) -> Response:
+    """Stream the changed parts of the page of an execution.
+
+    `after_event` and `after_line` are the newest event and log line that the page shows.
+    """
     status, last = await status_and_last_event(runtime.database, execution_id)
-    if status in EXECUTION_ENDED and after >= last:
+    if status in EXECUTION_ENDED and after_event >= last:
         return Response(status_code=204)
-    return _respond(request, _event_numbers(runtime, execution_id, after))
+    view = _View(runtime, execution_id, asked, csrf_token(request))
+    return stream_response(request, view.messages(after_event, after_line))
 
 
-def _respond(request: Request, messages: AsyncIterator[str]) -> Response:
-    body = sse_stream(messages, closing=request.app.state.closing)
-    return StreamingResponse(body, headers=SSE_HEADERS, media_type="text/event-stream")
+class _Rows:
+    """The first page of the list of executions."""
+
+    def __init__(self, runtime: Runtime, filters: ExecutionFilter) -> None:
+        self._runtime = runtime
+        self._filters = filters
+        self._last_events: dict[UUID, int] = {}
+        self._fragments: list[Fragment] = []
+
+    async def fragments(self) -> list[Fragment]:
+        """Return the rows, oldest first, because each new one is added above the others."""
+        if await self._may_have_changed():
+            found = await list_executions(self._runtime.database, self._filters, before=None, limit=PAGE_SIZE)
+            self._fragments = [
+                Fragment(f"e-{row.execution_id}", render_macro("parts.html", "row", row), "", "rows", "start")
+                for row in reversed(found)
+            ]
+        return self._fragments
+
+    async def _may_have_changed(self) -> bool:
+        """Return whether the newest executions have new events. With a filter, others may be listed."""
+        if self._filters != ExecutionFilter():
+            return True
+        newest = await self._runtime.database.retry(lambda c: sql.newest_executions(c, limit=PAGE_SIZE), timeout=5)
+        known, self._last_events = self._last_events, {row["id"]: row["last_event"] for row in newest}
+        return known != self._last_events
 
 
-async def _rows(runtime: Runtime) -> AsyncIterator[str]:
-    """Yield all rows, then the rows of executions with new events."""
-    known: dict[UUID, int] = {}
-    while True:
+class _View:
+    """An open page of an execution."""
+
+    def __init__(self, runtime: Runtime, execution_id: UUID, asked: JobsOfPage, token: str) -> None:
+        self._runtime = runtime
+        self._execution_id = execution_id
+        self._asked = asked
+        self._token = token
+        self._changed = ChangedFragments()
+
+    async def messages(self, after_event: int, after_line: int) -> AsyncIterator[str]:
+        """Yield the changed parts as they change, until the execution has ended."""
+        shown, rendered_at, ended = after_event, -math.inf, False
+        while True:
+            try:
+                # The log is read after the status: the lines of a run are stored before its end.
+                if time.monotonic() - rendered_at > _RENDER_SECONDS or await self._wait_for_event(shown):
+                    page = await read_execution_page(
+                        self._runtime.database, self._execution_id, self._asked, self._runtime.sign
+                    )
+                    parts = await in_plan_thread(self._render, page)
+                    if rendered_at == -math.inf and page.last_event == after_event:
+                        self._changed.skip(parts)
+                    for data in self._changed.changes(parts):
+                        yield f"id: {page.last_event}\ndata: {data}\n\n"
+                    shown, rendered_at = page.last_event, time.monotonic()
+                    ended = page.summary.status in EXECUTION_ENDED
+                log = await job_log_page(
+                    self._runtime.database, self._execution_id, None, after=after_line, limit=_LOG_LINES
+                )
+                for part in log_fragments(list(zip(log.numbers, log.lines, strict=True))):
+                    yield f"data: {part.message()}\n\n"
+                after_line = log.numbers[-1] if log.numbers else after_line
+                if ended and log.ended:
+                    yield f"id: {shown}\nevent: ended\ndata: \n\n"
+                    return
+            except TRANSIENT_ERRORS:
+                yield ": database unavailable, retrying\n\n"
+                await asyncio.sleep(_POLL_SECONDS)
+
+    def _render(self, page: ExecutionPage) -> list[Fragment]:
+        return [part for parts in execution_fragments(page, self._token).values() for part in parts]
+
+    async def _wait_for_event(self, after: int) -> bool:
+        """Return whether there is an event after `after`, at the latest after a second."""
+        follower = self._runtime.event_stream.follow(self._execution_id, after=after)
         try:
-            newest = await runtime.database.retry(lambda c: sql.newest_executions(c, limit=PAGE_SIZE), timeout=5)
-            last_events = {row["id"]: row["last_event"] for row in newest}
-            changed = {key for key, last in last_events.items() if known.get(key) != last}
-            if changed:
-                rows = await list_executions(runtime.database, ExecutionFilter(), before=None, limit=PAGE_SIZE)
-                for row in reversed([row for row in rows if row.execution_id in changed]):
-                    html = render_macro("parts.html", "row", row)
-                    yield f"data: {json.dumps({'id': str(row.execution_id), 'html': html})}\n\n"
-            known = last_events
-        except TRANSIENT_ERRORS:
-            yield ": database unavailable, retrying\n\n"
-        await asyncio.sleep(_POLL_SECONDS)
-
-
-async def _event_numbers(runtime: Runtime, execution_id: UUID, after: int) -> AsyncIterator[str]:
-    while True:
-        try:
-            async with aclosing(runtime.event_stream.follow(execution_id, after=after)) as events:
-                async for event in events:
-                    after = event.number
-                    yield f"id: {after}\ndata: {after}\n\n"
-            yield "event: ended\ndata: \n\n"
-            return
-        except TRANSIENT_ERRORS:
-            yield ": database unavailable, retrying\n\n"
-            await asyncio.sleep(_POLL_SECONDS)
+            async with asyncio.timeout(_POLL_SECONDS), aclosing(follower) as events:
+                async for _ in events:
+                    # sleep: events come in groups, and a page needs no more than some changes a second
+                    await asyncio.sleep(_GROUP_SECONDS)
+                    return True
+                return True  # it has ended
+        except TimeoutError:
+            return False

@@ -16,6 +16,7 @@ from callsheet.db.outage_log import OutageLog
 from callsheet.db.outages import (
     TRANSIENT_ERRORS,
     ConnectionRejected,
+    NoConnection,
     ReadOnlyDatabase,
     condemns_connection,
     is_fatal,
@@ -82,6 +83,21 @@ class Database:
         except TimeoutError:
             self._pool.terminate()
 
+    @property
+    def used_connections(self) -> int:
+        """Connections of the pool that are in use."""
+        return 0 if self._pool is None else self._pool.get_size() - self._pool.get_idle_size()
+
+    @property
+    def idle_connections(self) -> int:
+        """Open connections of the pool that are not in use."""
+        return 0 if self._pool is None else self._pool.get_idle_size()
+
+    @property
+    def max_connections(self) -> int:
+        """Largest number of connections of the pool."""
+        return self._size
+
     def terminate(self) -> None:
         """Close all connections at once, without waiting for the server. Queries in progress fail."""
         assert self._pool is not None, "the database is not open"  # noqa: S101
@@ -92,11 +108,17 @@ class Database:
         """Acquire a connection. After an error that condemns it, all connections of the pool are replaced.
 
         The others probably share its fate: their link is dead too, or they lead to the same read-only server.
+
+        Raises NoConnection for errors of the network. The block must handle its own files elsewhere: outside, an error
+        of the operating system is not one of the database.
         """
         assert self._pool is not None, "the database is not open"  # noqa: S101
-        # Not the timeout of `acquire`, which costs a task for each acquisition.
-        async with asyncio.timeout(_COMMAND_TIMEOUT):
-            connection = await self._pool.acquire()
+        try:
+            # Not the timeout of `acquire`, which costs a task for each acquisition.
+            async with asyncio.timeout(_COMMAND_TIMEOUT):
+                connection = await self._pool.acquire()
+        except OSError as error:  # a timeout, too
+            raise NoConnection(error) from error
         timeout = _RELEASE_TIMEOUT
         try:
             yield connection
@@ -110,6 +132,8 @@ class Database:
                 await self._pool.expire_connections()
             if is_fatal(error):
                 raise ConnectionRejected(error) from error
+            if isinstance(error, OSError):
+                raise NoConnection(error) from error
             raise
         finally:
             try:

@@ -1,6 +1,7 @@
 """Whether a database fits: what Callsheet needs of it, and the statement that provides what is missing."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -68,14 +69,24 @@ class DatabaseState:
 
 async def inspect(address: DatabaseAddress) -> DatabaseState:
     """Return the state of a database. Raises ConfigurationError behind a pooler in transaction mode."""
-    # A standby is connected to as well, so that it can be named as the problem.
-    target = address.target_session_attrs or ("any" if len(address.hosts) < 2 else None)
-    connection = await open_session(address, statement_cache_size=0, target_session_attrs=target)
+    connection = await _connect(address)
     try:
         await refuse_transaction_pooling(connection, address)
         return await _read_state(connection, address)
     finally:
         await connection.close(timeout=5)
+
+
+async def _connect(address: DatabaseAddress) -> asyncpg.Connection:
+    """Connect to the server that is used; without one that can write, to a standby, so that it is named as the problem.
+
+    Of several servers, a standby can be behind, and lack what the primary has.
+    """
+    target = address.target_session_attrs
+    if target is None and len(address.hosts) > 1:
+        with suppress(asyncpg.TargetServerAttributeNotMatched):
+            return await open_session(address, statement_cache_size=0, target_session_attrs="primary")
+    return await open_session(address, statement_cache_size=0, target_session_attrs=target or "any")
 
 
 async def _read_state(connection: asyncpg.Connection, address: DatabaseAddress) -> DatabaseState:

@@ -20,12 +20,21 @@ class ConnectionRejected(Exception):
         self.error = error
 
 
+class NoConnection(Exception):
+    """The network between this process and the server failed, or the server did not respond. `error` says how."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error) or type(error).__name__)
+        self.error = error
+
+
 class ReadOnlyDatabase(Exception):
     """The database is read-only: it is a standby, or it is in a read-only mode."""
 
 
 DATABASE_UNAVAILABLE = (
     ConnectionRejected,
+    NoConnection,
     ReadOnlyDatabase,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
@@ -43,7 +52,7 @@ DATABASE_UNAVAILABLE = (
 """Errors of a database that restarts, fails over or is disconnected. They may pass within a moment."""
 
 TRANSIENT_ERRORS = (DatabaseUnavailable, *DATABASE_UNAVAILABLE, OSError, TimeoutError)
-"""DATABASE_UNAVAILABLE and network errors. Only for code whose network traffic is database traffic alone."""
+"""DATABASE_UNAVAILABLE and errors of the operating system. Only for code that uses the database and no files."""
 
 DATABASE_ERRORS = (*TRANSIENT_ERRORS, asyncpg.PostgresError)
 """All errors of database work. A loop that must go on waits after any of them."""
@@ -73,8 +82,8 @@ _REASONS: dict[str, str] = {
 
 
 def original_error(error: BaseException) -> BaseException:
-    """Return the error of the server, if `error` wraps one."""
-    return error.error if isinstance(error, ConnectionRejected) else error
+    """Return the error of the server or of the network, if `error` wraps one."""
+    return error.error if isinstance(error, ConnectionRejected | NoConnection) else error
 
 
 def is_fatal(error: BaseException) -> TypeGuard[asyncpg.PostgresError]:

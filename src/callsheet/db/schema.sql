@@ -4,8 +4,10 @@
 -- Lock order. Every transaction that changes an execution or its jobs first locks the row of the execution; several
 -- executions in the order of their ids. Only the claim of queued jobs locks job rows before executions: it skips locked
 -- rows, and transactions that hold an execution lock skip locked queued rows in turn. The claim of polls skips locked
--- rows, too, and takes no further lock. Rows of failure_streaks are locked last, in the order of their queues. So no
--- deadlock is possible.
+-- rows, too, and takes no further lock. The cancellation of a batch, a bulk action, and a server that decides about a
+-- schedule lock their own row before the executions, and skip locked ones; nothing that holds the lock of an execution
+-- waits for one of these locks. Rows of failure_streaks are locked last, in the order of their queues. So no deadlock
+-- is possible.
 
 CREATE TABLE executions (
     id                  uuid PRIMARY KEY,
@@ -22,14 +24,21 @@ CREATE TABLE executions (
     cancel_requested_at timestamptz,
     created_at          timestamptz NOT NULL DEFAULT now(),
     started_at          timestamptz,
-    finished_at         timestamptz
+    finished_at         timestamptz,
+    api_key             uuid,                       -- api_keys.id
+    awaits_place        boolean NOT NULL DEFAULT false, -- its first jobs are pending until it gets a place
+    estimated_cost      double precision,           -- US dollars; null: no job at a provider
+    traceparent         text                        -- W3C trace context of the request; null: it was not traced
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01);
 
 CREATE INDEX executions_by_status ON executions (status, id DESC);
 CREATE INDEX executions_with_callback ON executions (id) WHERE callback_url IS NOT NULL;
 CREATE INDEX executions_videos ON executions (id) WHERE metadata ->> 'videos' = 'shown';
+CREATE INDEX executions_of_keys ON executions (api_key) WHERE api_key IS NOT NULL AND status IN ('queued', 'running');
+CREATE INDEX executions_paid ON executions (created_at, api_key) WHERE estimated_cost IS NOT NULL;
+CREATE INDEX executions_awaiting_place ON executions (api_key, id) WHERE awaits_place AND status = 'queued';
 
--- Keys live as long as their execution.
+-- Keys live as long as their execution. That of an API key: its id, a line break, the key.
 CREATE TABLE idempotency_keys (
     key          text PRIMARY KEY,
     body_digest  bytea NOT NULL,
@@ -100,11 +109,173 @@ CREATE TABLE intakes (
     last_error_at timestamptz
 );
 
--- Sessions of the console that ended by a logout, until they would have expired.
-CREATE TABLE ended_sessions (
-    digest     bytea PRIMARY KEY,      -- SHA-256 of the cookie
-    expires_at timestamptz NOT NULL
+-- Plans that are run by name. A changed plan is a new version.
+CREATE TABLE plans (
+    name       text NOT NULL,
+    version    integer NOT NULL,
+    document   jsonb NOT NULL,         -- the plan with its inputs
+    digest     bytea NOT NULL,         -- SHA-256 of the document
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (name, version)
 );
+
+-- Executions that one request made from a table of inputs.
+CREATE TABLE batches (
+    id              uuid PRIMARY KEY,
+    name            text,
+    plan_name       text,              -- null: the plan was part of the request
+    plan_version    integer,
+    size            integer NOT NULL,  -- executions at the start
+    idempotency_key text UNIQUE,
+    body_digest     bytea NOT NULL,
+    created_at      timestamptz NOT NULL DEFAULT now(),
+    cancel_requested_at timestamptz,   -- the newest request
+    cancel_next     integer            -- first position that is not yet cancelled; null: no more to do
+);
+CREATE INDEX batches_cancelling ON batches (id) WHERE cancel_next IS NOT NULL;
+
+-- Cancellations and retries of all executions that match a filter, and emptied queues.
+CREATE TABLE bulk_actions (
+    id             uuid PRIMARY KEY,
+    action         text NOT NULL CHECK (action IN ('cancel', 'retry', 'empty_queue')),
+    filter         jsonb NOT NULL,               -- as it was requested
+    matched        bigint NOT NULL,              -- executions or jobs that matched at the request
+    up_to          uuid NOT NULL,                -- newer executions are left alone
+    next_before    uuid,                         -- executions from this id on are processed; null: none is
+    processed      bigint NOT NULL DEFAULT 0,
+    changed        bigint NOT NULL DEFAULT 0,
+    failed         bigint NOT NULL DEFAULT 0,
+    failures       jsonb NOT NULL DEFAULT '[]',  -- the first ones, with the reasons
+    requested_by   text NOT NULL,
+    created_at     timestamptz NOT NULL DEFAULT now(),
+    finished_at    timestamptz,
+    stopped        boolean NOT NULL DEFAULT false -- a person has ended it early
+);
+CREATE INDEX bulk_actions_open ON bulk_actions (id) WHERE finished_at IS NULL;
+
+-- The stored plan, the inputs and the batch that an execution was made from.
+CREATE TABLE plan_runs (
+    execution_id uuid PRIMARY KEY REFERENCES executions ON DELETE CASCADE,
+    plan_name    text,
+    plan_version integer,
+    inputs       jsonb NOT NULL,
+    batch_id     uuid REFERENCES batches ON DELETE SET NULL,
+    position     integer               -- row of the table of inputs, from 0
+);
+CREATE INDEX plan_runs_by_plan ON plan_runs (plan_name, execution_id DESC) WHERE plan_name IS NOT NULL;
+CREATE INDEX plan_runs_by_batch ON plan_runs (batch_id, position) WHERE batch_id IS NOT NULL;
+
+-- Plans that are run at times, and what became of each time.
+CREATE TABLE schedules (
+    name       text PRIMARY KEY,
+    origin     text NOT NULL CHECK (origin IN ('api', 'settings', 'included')),
+    spec       jsonb NOT NULL,               -- ScheduleSpec
+    due_at     timestamptz,                  -- the next time; null: none follows
+    start_at   timestamptz,                  -- due_at with jitter
+    paused_at  timestamptz,
+    api_key    uuid,                         -- api_keys.id that its executions belong to
+    created_at timestamptz NOT NULL DEFAULT now(),
+    created_by text NOT NULL,
+    updated_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE schedule_runs (
+    schedule     text NOT NULL REFERENCES schedules ON DELETE CASCADE,
+    due_at       timestamptz NOT NULL,
+    decided_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    outcome      text NOT NULL CHECK (outcome IN ('started', 'skipped', 'missed', 'refused')),
+    reason       text,
+    is_manual    boolean NOT NULL DEFAULT false,
+    execution_id uuid,                       -- of executions, until it is deleted
+    PRIMARY KEY (schedule, due_at)
+);
+CREATE INDEX schedule_runs_by_time ON schedule_runs (decided_at);
+
+-- API keys. A key is random, so that a digest of it suffices.
+CREATE TABLE api_keys (
+    id             uuid PRIMARY KEY,
+    name           text NOT NULL,
+    prefix         text NOT NULL,              -- its first characters, which people recognize it by
+    digest         bytea NOT NULL UNIQUE,      -- SHA-256
+    scopes         text[] NOT NULL,
+    rate_limit     integer CHECK (rate_limit > 0),             -- requests per minute, of each server process
+    max_running    integer CHECK (max_running > 0),            -- executions in progress
+    monthly_budget numeric(14, 4) CHECK (monthly_budget >= 0), -- US dollars
+    created_at     timestamptz NOT NULL DEFAULT now(),
+    created_by     text NOT NULL,
+    expires_at     timestamptz,
+    revoked_at     timestamptz,
+    last_used_at   timestamptz                 -- to the minute
+) WITH (fillfactor = 70);
+
+-- One row. Its version is raised by every change of what gives access, so that servers notice it.
+CREATE TABLE access_version (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    version  bigint NOT NULL
+);
+INSERT INTO access_version (version) VALUES (1);
+
+CREATE FUNCTION raise_access_version() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE access_version SET version = version + 1;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER raise_access_version
+    AFTER INSERT OR DELETE OR UPDATE OF scopes, rate_limit, max_running, monthly_budget, expires_at, revoked_at ON api_keys
+    FOR EACH STATEMENT EXECUTE FUNCTION raise_access_version();
+
+-- People who sign in to the console.
+CREATE TABLE users (
+    id          uuid PRIMARY KEY,
+    name        text NOT NULL UNIQUE,     -- in lower case
+    password    text NOT NULL,            -- Argon2id, in the PHC format
+    scopes      text[] NOT NULL,
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    created_by  text NOT NULL,
+    disabled_at timestamptz,
+    issuer      text,                     -- of the OpenID Connect provider by which they sign in; null: by password
+    subject     text,                     -- the id of the person there
+    CHECK ((issuer IS NULL) = (subject IS NULL)),
+    UNIQUE (issuer, subject)
+);
+
+-- Sessions of the console. The end of a session deletes its row.
+CREATE TABLE sessions (
+    id         uuid PRIMARY KEY,
+    digest     bytea NOT NULL UNIQUE,      -- SHA-256 of the cookie
+    name       text NOT NULL,              -- of the user or the key
+    user_id    uuid REFERENCES users ON DELETE CASCADE,
+    api_key    uuid REFERENCES api_keys ON DELETE CASCADE,
+    credential bytea,                      -- of a session by the settings: another key or password there ends it
+    address    text NOT NULL,              -- of the browser
+    created_at timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz NOT NULL,
+    CHECK (num_nonnulls(user_id, api_key, credential) = 1)
+);
+CREATE INDEX sessions_by_expiry ON sessions (expires_at);
+
+CREATE TRIGGER raise_access_version
+    AFTER INSERT OR DELETE OR UPDATE ON users FOR EACH STATEMENT EXECUTE FUNCTION raise_access_version();
+CREATE TRIGGER raise_access_version
+    AFTER INSERT OR DELETE ON sessions FOR EACH STATEMENT EXECUTE FUNCTION raise_access_version();
+
+-- Who changed what. Written right after each request that changes something.
+CREATE TABLE audit_entries (
+    id          uuid PRIMARY KEY,              -- UUIDv7: in the order of time
+    at          timestamptz NOT NULL DEFAULT clock_timestamp(),
+    caller_kind text NOT NULL,
+    caller_id   uuid,                          -- of the key or the user
+    caller_name text NOT NULL,
+    session_id  uuid,
+    action      text NOT NULL,                 -- name of the route, or of the command
+    target      text NOT NULL,                 -- path of what was changed or created
+    status      integer,                       -- of the response; null: a command
+    request_id  text,
+    address     text                           -- of the client
+);
+CREATE INDEX audit_entries_by_age ON audit_entries USING brin (at) WITH (pages_per_range = 32);
 
 CREATE TABLE execution_jobs (
     id                   uuid PRIMARY KEY,
@@ -119,11 +290,11 @@ CREATE TABLE execution_jobs (
                                            'succeeded', 'failed', 'cancelled', 'skipped')),
     params               jsonb NOT NULL,              -- as submitted, references unresolved
     result               jsonb,
-    error                jsonb,                       -- of the last failed run: code, message, facts
+    error                jsonb,                       -- of the last failed run; null if it ended otherwise
     progress             real NOT NULL DEFAULT 0,     -- 0 to 1
     progress_message     text,
     wait_reason          jsonb,                       -- what a run waits for, or why job.blocked was recorded
-    pending_dependencies integer NOT NULL DEFAULT 0,  -- upstream jobs that are not done
+    pending_dependencies integer NOT NULL DEFAULT 0,  -- upstream jobs that are not done; 1 more: a place, a hold
     has_downstream       boolean NOT NULL DEFAULT false,
     continue_on_failure  boolean NOT NULL DEFAULT false,
     on_worker_lost       text NOT NULL DEFAULT 'retry' -- policy of the operation at submission
@@ -149,11 +320,14 @@ CREATE TABLE execution_jobs (
     provider             text,                        -- provider of the current or last submission
     submission           uuid,                        -- submissions.id of the current or last submission
     waiting_until        timestamptz,                 -- status waiting: deadline
-    cost                 double precision,            -- US dollars, sum over its submissions, where reported
+    cost                 double precision,            -- US dollars, sum over its submissions, where known
     provider_seconds     double precision,            -- run time at providers, sum over its submissions, where reported
     reserved_for         uuid,                        -- workers.id: no other worker claims it while this one is alive
     held_at              timestamptz,                 -- status waiting: its submission waits until a person releases it
     released_at          timestamptz,                 -- a person has released its submissions
+    cost_source          text CHECK (cost_source IN ('provider', 'price')), -- price: at least a part of the cost
+    start_at             timestamptz,                 -- earliest start: it is scheduled, not queued, until then
+    on_hold_at           timestamptz,                 -- a person holds it: one more dependency of a pending job
     UNIQUE (execution_id, job_id)
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01);
 
@@ -164,6 +338,11 @@ CREATE INDEX execution_jobs_running ON execution_jobs (queue, worker_id) WHERE s
 CREATE INDEX execution_jobs_scheduled ON execution_jobs (scheduled_at) WHERE status = 'scheduled';
 CREATE INDEX execution_jobs_waiting ON execution_jobs (provider, next_poll_at) WHERE status = 'waiting';
 CREATE INDEX execution_jobs_held ON execution_jobs (held_at) WHERE held_at IS NOT NULL;
+CREATE INDEX execution_jobs_on_hold ON execution_jobs (queue, on_hold_at) WHERE on_hold_at IS NOT NULL;
+-- For lists: what has ended, and what waits for other jobs. The other statuses have indexes of their own.
+CREATE INDEX execution_jobs_listed ON execution_jobs (queue, operation, status, id)
+    WHERE status IN ('pending', 'succeeded', 'failed', 'cancelled', 'skipped');
+CREATE INDEX execution_jobs_failed ON execution_jobs ((error ->> 'code'), id) WHERE status = 'failed';
 CREATE INDEX execution_jobs_ended ON execution_jobs USING brin (finished_at) WITH (pages_per_range = 32);
 
 -- Dependencies between jobs.
@@ -185,6 +364,8 @@ CREATE TABLE events (
     data_bytes   integer GENERATED ALWAYS AS (coalesce(octet_length(data::text), 0)) STORED,
     PRIMARY KEY (execution_id, number)
 );
+
+CREATE INDEX events_by_time ON events USING brin (at) WITH (pages_per_range = 32);
 
 -- What jobs print and log. Deleted with the execution.
 CREATE TABLE job_logs (
@@ -211,10 +392,56 @@ CREATE TABLE artifacts (
     size         bigint NOT NULL,
     sha256       text NOT NULL,
     probe        jsonb,
-    created_at   timestamptz NOT NULL DEFAULT now()
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    from_unfinished_run boolean NOT NULL DEFAULT false -- stored before the end of a run that has not succeeded
 );
 
 CREATE INDEX artifacts_by_execution ON artifacts (execution_id, job);
+CREATE INDEX artifacts_by_kind ON artifacts (split_part(media_type, '/', 1), id);
+CREATE INDEX artifacts_by_name ON artifacts (name, id);
+
+-- Files of deleted executions, until the storage has deleted them.
+CREATE TABLE object_deletions (
+    key       text PRIMARY KEY,
+    size      bigint NOT NULL,
+    requested timestamptz NOT NULL DEFAULT now()
+);
+
+-- Costs of deleted executions by day, key and model, so that sums and budgets stay right.
+CREATE TABLE deleted_costs (
+    day         date NOT NULL,     -- of the submissions, in UTC
+    api_key     uuid,
+    provider    text NOT NULL,
+    model       text NOT NULL,
+    amount      double precision NOT NULL,
+    submissions bigint NOT NULL,
+    from_price  bigint NOT NULL,
+    UNIQUE NULLS NOT DISTINCT (day, api_key, provider, model)
+);
+
+-- What jobs of the operation `approve` ask a person, and the decisions. One row for each run that asks: a retry asks
+-- again. An approval is open while its outcome is null and its job still waits in that run.
+CREATE TABLE approvals (
+    id               uuid PRIMARY KEY,
+    execution_id     uuid NOT NULL REFERENCES executions ON DELETE CASCADE,
+    job              uuid NOT NULL,            -- execution_jobs.id
+    epoch            integer NOT NULL,         -- the run that asks
+    title            text NOT NULL,
+    text             text,
+    previews         uuid[] NOT NULL,          -- artifacts
+    deadline         timestamptz NOT NULL,
+    default_decision text NOT NULL CHECK (default_decision IN ('approve', 'reject', 'fail')),
+    on_reject        text NOT NULL CHECK (on_reject IN ('fail', 'continue')),
+    created_at       timestamptz NOT NULL DEFAULT now(),
+    outcome          text CHECK (outcome IN ('approved', 'rejected', 'expired', 'withdrawn')),
+    decided_by       text,                     -- name of the person
+    comment          text,
+    how              text CHECK (how IN ('api', 'console', 'cli', 'link', 'deadline')),
+    decided_at       timestamptz,
+    request          uuid                      -- of the decision: its repetition after a lost response is no second one
+);
+CREATE INDEX approvals_undecided ON approvals (deadline) WHERE outcome IS NULL;
+CREATE INDEX approvals_by_execution ON approvals (execution_id);
 
 -- Files that clients send for their plans, which name them as `storage:uploads/…`.
 CREATE TABLE uploads (
@@ -265,9 +492,12 @@ CREATE TABLE submissions (
     cancel_at           timestamptz,           -- next attempt to cancel the task at the provider; null: no cancel due
     cancel_attempts     integer NOT NULL DEFAULT 0,
     search_criteria     jsonb,                 -- outcome unknown: the request, to search the provider's list
+    price               double precision,      -- of a task that succeeds, in US dollars
+    cost_source         text CHECK (cost_source IN ('provider', 'price')),
     CHECK ((outcome = 'accepted') = (task IS NOT NULL))
 );
 
+CREATE INDEX submissions_with_cost ON submissions (created_at) WHERE cost IS NOT NULL;
 CREATE INDEX submissions_by_job ON submissions (job);
 CREATE UNIQUE INDEX submissions_open ON submissions (job, step) WHERE closed_at IS NULL;
 CREATE INDEX submissions_to_cancel ON submissions (cancel_at) WHERE cancel_at IS NOT NULL;
@@ -297,7 +527,8 @@ CREATE TABLE workers (
     heartbeat_at  timestamptz NOT NULL DEFAULT now(),
     healthy_since timestamptz NOT NULL DEFAULT now(), -- no heartbeat has been late since then
     stopping      boolean NOT NULL DEFAULT false,
-    lost_at       timestamptz
+    lost_at       timestamptz,
+    stop_requested_at timestamptz      -- a person wants the process to end
 ) WITH (autovacuum_vacuum_threshold = 50, autovacuum_vacuum_scale_factor = 0);
 
 -- Public base URLs of running API servers, for workers without one of their own.
@@ -316,6 +547,23 @@ CREATE TABLE queues (
     recent_starts timestamptz[] NOT NULL DEFAULT '{}',              -- the newest rate_limit starts, oldest first
     CHECK ((rate_limit IS NULL) = (rate_period IS NULL))
 ) WITH (autovacuum_vacuum_threshold = 50, autovacuum_vacuum_scale_factor = 0);
+
+-- Totals of metrics, for all processes together. Those of jobs and executions are counted from the events, the others
+-- are added by each process.
+CREATE TABLE metric_totals (
+    name   text NOT NULL,
+    labels text[] NOT NULL,           -- values of the labels, in the order of the catalog
+    bound  double precision NOT NULL, -- of a bucket: the largest value in it; Infinity: of the last bucket, or no bucket
+    value  double precision NOT NULL,
+    PRIMARY KEY (name, labels, bound)
+) WITH (fillfactor = 70, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0);
+
+-- One row: the time up to which events are counted in metric_totals.
+CREATE TABLE metric_cursor (
+    only_row      boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    counted_until timestamptz NOT NULL
+);
+INSERT INTO metric_cursor (counted_until) VALUES (now());
 
 -- Receivers of chosen events. Their secrets are derived from the signing key, and not stored.
 CREATE TABLE webhook_endpoints (
@@ -387,7 +635,8 @@ CREATE FUNCTION webhook_artifacts(given uuid, only_job uuid) RETURNS jsonb LANGU
     FROM (SELECT a.id, jsonb_build_object(
               'artifact_id', a.id, 'name', a.name, 'key', a.key, 'media_type', a.media_type, 'size', a.size,
               'sha256', a.sha256, 'probe', a.probe, 'execution_id', a.execution_id, 'job_id', j.job_id,
-              'job_record_id', a.job, 'created_at', a.created_at) AS artifact
+              'job_record_id', a.job, 'created_at', a.created_at,
+              'from_unfinished_run', a.from_unfinished_run) AS artifact
           FROM artifacts a JOIN execution_jobs j ON j.id = a.job
           WHERE a.execution_id = given AND (only_job IS NULL OR a.job = only_job)
           ORDER BY a.id LIMIT 61) f
@@ -526,6 +775,117 @@ $$;
 
 CREATE TRIGGER after_events AFTER INSERT ON events REFERENCING NEW TABLE AS new_events
     FOR EACH STATEMENT EXECUTE FUNCTION after_events();
+
+-- Ads. A tenant is a client of the product, an ad is the product's id of it. Amounts are decimal, in the currency of the
+-- tenant. Locks: writes of jobs hold advisory locks on what they change, in the order of their keys (lock_state), after
+-- the lock of the execution.
+
+-- Contacts of a deal, or of a person, with an ad.
+CREATE TABLE ad_touches (
+    tenant       text NOT NULL,
+    subject_kind text NOT NULL CHECK (subject_kind IN ('deal', 'contact')),
+    subject      text NOT NULL,              -- id of the deal or of the contact
+    touched_at   timestamptz NOT NULL,
+    ad           text NOT NULL,
+    kind         text NOT NULL,              -- click, view, form…
+    PRIMARY KEY (tenant, subject_kind, subject, touched_at, ad, kind)
+);
+
+-- The newest known state of each deal.
+CREATE TABLE ad_deals (
+    tenant       text NOT NULL,
+    deal         text NOT NULL,
+    stage        text,
+    stage_at     timestamptz,                -- time of the newest change of the stage
+    value        numeric(20, 2),
+    value_at     timestamptz,                -- time of the newest change of the value
+    contacts     text[] NOT NULL DEFAULT '{}',
+    version      integer NOT NULL,           -- number of changes; a change names the version that it was computed from
+    execution_id uuid NOT NULL,              -- execution of the newest change; it may be deleted since
+    PRIMARY KEY (tenant, deal)
+);
+
+-- Credit of deals to ads. Rows are only added: a change of the credit adds rows that reverse the earlier ones.
+CREATE TABLE ad_credits (
+    tenant      text NOT NULL,
+    deal        text NOT NULL,
+    version     integer NOT NULL,            -- version of the deal that added the row
+    kind        text NOT NULL CHECK (kind IN ('credit', 'reversal')),
+    stage       text NOT NULL,               -- stage whose credit is given, or reversed
+    model       text NOT NULL,               -- attribution model
+    ad          text NOT NULL,
+    served_on   date NOT NULL,               -- day of the touch, in UTC
+    amount      numeric(20, 2) NOT NULL,     -- negative in a reversal
+    conversions double precision NOT NULL,   -- part of one deal; negative in a reversal
+    at          timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant, deal, version, kind, model, ad, served_on)
+);
+CREATE INDEX ad_credits_by_ad ON ad_credits (tenant, ad, model) INCLUDE (served_on, amount, conversions);
+
+-- The probability that a deal in a stage is won. A tenant without rows has the defaults of the program.
+CREATE TABLE ad_stages (
+    tenant      text NOT NULL,
+    stage       text NOT NULL,
+    probability numeric(5, 4) NOT NULL CHECK (probability BETWEEN 0 AND 1),
+    PRIMARY KEY (tenant, stage)
+);
+
+-- Daily figures of ads, as their platform reports them. The newest report of a day counts.
+CREATE TABLE ad_metrics (
+    tenant      text NOT NULL,
+    ad          text NOT NULL,
+    day         date NOT NULL,
+    impressions bigint NOT NULL,
+    clicks      bigint NOT NULL,
+    spend       numeric(20, 2) NOT NULL,
+    reach       bigint,                      -- different people; impressions / reach is the frequency
+    engagements bigint,
+    conversions double precision NOT NULL,
+    revenue     numeric(20, 2) NOT NULL,
+    updated_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant, ad, day)
+);
+
+-- What the sampler knows of each ad: sums that lose half of their weight in each half-life.
+CREATE TABLE ad_arms (
+    tenant               text NOT NULL,
+    ad                   text NOT NULL,
+    as_of                date NOT NULL,      -- the sums are discounted to the start of this day, in UTC
+    trials               double precision NOT NULL, -- impressions
+    immature             double precision NOT NULL, -- the part of `trials` whose rewards are still to come
+    spend                double precision NOT NULL,
+    reported_conversions double precision NOT NULL,
+    reported_revenue     double precision NOT NULL,
+    deal_conversions     double precision NOT NULL,
+    deal_revenue         double precision NOT NULL,
+    share                double precision,   -- share of the budget that was adopted last
+    PRIMARY KEY (tenant, ad)
+);
+
+-- The state of the winners of each tenant. Servers compare it with their index.
+CREATE TABLE ad_winner_versions (
+    tenant  text PRIMARY KEY,
+    id      uuid NOT NULL DEFAULT gen_random_uuid(), -- names the files of the index
+    version bigint NOT NULL                  -- number of changes
+);
+
+-- The facts of winning creatives, with their vectors. A deleted one keeps its row without facts, so that each index
+-- learns of it.
+CREATE TABLE ad_winners (
+    number     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- id in the index
+    tenant     text NOT NULL,
+    ad         text NOT NULL,
+    facts      jsonb NOT NULL,               -- text, tags, script, attributes, metrics as they were given
+    look       text,                         -- how its frames look, in words
+    digest     text NOT NULL,                -- of facts and look
+    model      text NOT NULL,                -- embedding model
+    vector     bytea,                        -- 32-bit floats, little-endian, of unit length; null: deleted
+    version    bigint NOT NULL,              -- change of the tenant that wrote the row
+    indexed_at timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (tenant, ad)
+);
+CREATE INDEX ad_winners_changes ON ad_winners (tenant, version, number);
+CREATE INDEX ad_winners_by_model ON ad_winners (tenant, model, ad) WHERE vector IS NOT NULL;
 
 -- Views in the words of other systems: `processing`, `completed`, `completed_at`. Callsheet does not read them.
 

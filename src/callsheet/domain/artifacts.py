@@ -18,11 +18,17 @@ class Probe(Model):
     frames: int | None = Field(None, description="Number of video frames, if the container stores it")
     video_codec: str | None = Field(None, examples=["h264"])
     pixel_format: str | None = Field(None, examples=["yuv420p"])
-    rotation: int = Field(0, description="Degrees by which players rotate the video")
+    rotation: int = Field(0, description="Degrees counterclockwise by which players rotate the video")
+    mirrored: bool = Field(False, description="Whether players mirror the video left to right, before they rotate it")
     audio_codec: str | None = Field(None, examples=["aac"])
     audio_channels: int | None = Field(None, examples=[2])
     sample_rate: int | None = Field(None, description="Hertz", examples=[48000])
     bit_rate: int | None = Field(None, description="Bits per second, all streams together")
+
+    @property
+    def turned(self) -> bool:
+        """Whether players rotate or mirror the stored frames."""
+        return self.rotation != 0 or self.mirrored
 
 
 class Artifact(Model):

@@ -27,6 +27,15 @@ def parse_duration(value: Any) -> Any:
     return value
 
 
+def duration_text(duration: timedelta) -> str:
+    """Return a duration as people write it, in the largest unit that it has a whole number of: `6h`, `90s`."""
+    seconds = duration.total_seconds()
+    for unit in ("d", "h", "m", "s"):
+        if seconds >= _UNITS[unit] and seconds % _UNITS[unit] == 0:
+            return f"{seconds / _UNITS[unit]:.0f}{unit}"
+    return f"{seconds:g}s"
+
+
 def _timedelta(seconds: float) -> timedelta:
     try:
         return timedelta(seconds=seconds)

@@ -21,11 +21,13 @@ HTTP_ERROR_CODES: dict[str, str] = {
     "headers_too_long": "The headers exceed their size limit.",
     "method_not_allowed": "The path does not support the method.",
     "overloaded": "The server has too many requests in progress.",
+    "rate_limited": "The API key sends more requests than it may.",
     "storage_not_ready": "The readiness check of the storage failed.",
     "too_slow": "No data of an upload arrived for some time.",
     "unsupported_media_type": "The media type of the body is not supported.",
     "url_too_long": "The path or the query of the URL exceeds its size limit.",
     "video_not_ready": "The video is not finished.",
+    "worker_not_ready": "The worker process of `callsheet up` dies again and again.",
 }
 """Code of a response for which no error class exists → meaning."""
 
@@ -41,6 +43,7 @@ PROVIDER_FAILURE_CODES: dict[str, str] = {
     "out_of_memory": "The provider had too little memory for the task.",
     "task_cancelled": "The task was cancelled at the provider.",
     "task_lost": "The provider no longer knows the task.",
+    "wrong_frame_count": "The workflow returned more or fewer frames than it got.",
 }
 """Code of a failed provider task, besides `provider_failed` → meaning."""
 

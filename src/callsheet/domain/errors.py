@@ -12,6 +12,9 @@ CallsheetError
 │   ├── InvalidState             the job or execution is in the wrong status
 │   └── OffsetConflict           a part of an upload that does not start where the upload continues
 ├── Unauthorized
+├── BudgetExceeded               a plan that would exceed a monthly budget
+├── TooManyLogins                failed logins of an address or a user
+├── MissingScope                 the API key or the user may not do this
 ├── BadWebhook                   invalid signature or timestamp of a webhook
 ├── TooLarge
 │   └── QuotaExceeded            no room for another upload
@@ -26,6 +29,7 @@ CallsheetError
 │   │   ├── ProviderRateLimited  a provider rejected a request for now; nothing was submitted
 │   │   ├── BadOutput            a provider delivered an error page or a damaged file as an output
 │   │   ├── PromptLost           a ComfyUI server no longer knows an accepted prompt
+│   │   ├── StateConflict        the state that the job has read was changed before it could write
 │   │   └── NoEffect             a once step failed before it could have an effect
 │   ├── TimedOut
 │   ├── StorageRejected          the object storage refuses access; waiting does not help
@@ -35,6 +39,9 @@ CallsheetError
 │   ├── ProviderFailed           a provider accepted a submission, and its task failed
 │   ├── OutputExpired            the provider no longer has the output files
 │   ├── FFmpegFailed
+│   ├── TrainerFailed
+│   ├── ApprovalRejected         a person, or the default at the deadline, said no
+│   ├── ApprovalExpired          no person decided before the deadline
 │   └── InternalError            a bug of Callsheet or of the operation
 ├── LeaseLost                    another worker runs the job now; this one must not write
 └── ConfigurationError           invalid settings, database schema or machine setup
@@ -192,6 +199,45 @@ class Unauthorized(CallsheetError):
     status = 401
 
 
+class BudgetExceeded(CallsheetError):
+    """The plan would exceed a monthly budget; nothing was stored."""
+
+    code = "budget_exceeded"
+    status = 402
+
+
+class TooManyLogins(CallsheetError):
+    """Too many logins failed; `retry_after` is the number of seconds until the next one."""
+
+    code = "too_many_logins"
+    status = 429
+
+    def __init__(self, message: str | None = None, *, retry_after: int = 60) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
+class MissingScope(CallsheetError):
+    """The API key or the user has no scope for this.
+
+    `scopes` are those of which one is needed.
+    """
+
+    code = "missing_scope"
+    status = 403
+
+    def __init__(self, message: str | None = None, *, scopes: Iterable[str] = ()) -> None:
+        self.scopes = sorted(scopes)
+        super().__init__(message, scopes=self.scopes)
+
+    @classmethod
+    def of(cls, scopes: Iterable[str]) -> "MissingScope":
+        """Return the error for a request that needs one of these scopes."""
+        needed = sorted(scopes)
+        names = f"the scope `{needed[0]}`" if len(needed) == 1 else f"one of the scopes {', '.join(needed)}"
+        return cls(f"This needs {names}, which the API key or the user does not have.", scopes=needed)
+
+
 class BadWebhook(CallsheetError):
     """The webhook's signature or timestamp is invalid."""
 
@@ -294,6 +340,12 @@ class PromptLost(Transient):
     code = "prompt_lost"
 
 
+class StateConflict(Transient):
+    """The state that the job has read was changed before its completion; nothing was written."""
+
+    code = "state_conflict"
+
+
 class NoEffect(Transient):
     """A once step failed before it could have an effect, so it can be repeated."""
 
@@ -337,6 +389,12 @@ class ProviderFailed(JobError):
         self.code = code or type(self).code
 
 
+class BadAnswer(JobError):
+    """The language model did not answer in the required form, also after repairs."""
+
+    code = "bad_answer"
+
+
 class OutputExpired(JobError):
     """The provider no longer has the output files."""
 
@@ -347,6 +405,24 @@ class FFmpegFailed(JobError):
     """FFmpeg failed."""
 
     code = "ffmpeg_failed"
+
+
+class TrainerFailed(JobError):
+    """A trainer ended with an error."""
+
+    code = "trainer_failed"
+
+
+class ApprovalRejected(JobError):
+    """A person rejected what the job asked to approve."""
+
+    code = "approval_rejected"
+
+
+class ApprovalExpired(JobError):
+    """No person decided an approval before its deadline."""
+
+    code = "approval_expired"
 
 
 class InternalError(JobError):

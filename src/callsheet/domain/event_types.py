@@ -23,7 +23,7 @@ class EventType(StrEnum):
     JOB_RUNNING = "job.running"
     """A worker started a run."""
     JOB_WAITING = "job.waiting"
-    """A provider works on the job's task."""
+    """A provider works on the job's task, or the job waits for a person."""
     JOB_SUCCEEDED = "job.succeeded"
     JOB_FAILED = "job.failed"
     JOB_CANCELLED = "job.cancelled"
@@ -38,5 +38,9 @@ class EventType(StrEnum):
     JOB_BLOCKED = "job.blocked"
     """The job has been ready for some seconds, and nothing can start it; or its run waits for the storage. The data is
     its `waitReason`. Recorded once per stay in the queue and once per outage."""
+    JOB_APPROVAL_REQUESTED = "job.approval_requested"
+    """The job asks a person to approve something; the data has the signed link."""
+    JOB_APPROVAL_DECIDED = "job.approval_decided"
+    """An approval was decided, by a person or at its deadline."""
     JOB_PROVIDER_STATUS = "job.provider_status"
     """The status of the task at the provider changed."""

@@ -16,6 +16,7 @@ from typing import (
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, with_config
 from typing_extensions import TypeAliasType, TypedDict
 
+from callsheet.domain.approval_terms import Channel, Default
 from callsheet.domain.error_codes import JobErrorCode, ProblemCode
 from callsheet.domain.event_types import EventType
 from callsheet.domain.model import Model
@@ -23,6 +24,9 @@ from callsheet.domain.wait_reasons import WaitCode, WaitReason
 
 _data = with_config(ConfigDict(extra="ignore"))
 """Fields of a newer version are ignored, so that processes of two versions can run side by side during an upgrade."""
+
+WORKER_LOST = "worker lost"
+"""Reason of `job.queued` when a job was rescued from a lost worker."""
 
 Reason: TypeAlias = Annotated[str, Field(description="Why, for people", examples=["manual retry"])]
 
@@ -89,7 +93,9 @@ class JobScheduledData(TypedDict):
 class JobWaitingData(TypedDict):
     """Data of `job.waiting`."""
 
-    provider: Annotated[str, Field(description="Provider of its submission")]
+    provider: NotRequired[
+        Annotated[str, Field(description="Provider of its submission; absent: it waits for a person")]
+    ]
     providerJobId: NotRequired[Annotated[str, Field(description="The provider's id of the task, once it is known")]]
     providerStatus: NotRequired[Annotated[str, Field(description="Status of the task, in the provider's terms")]]
     reason: NotRequired[Reason]
@@ -133,6 +139,30 @@ class JobProviderStatusData(TypedDict):
 
     provider: str
     status: Annotated[str, Field(description="In the provider's terms")]
+
+
+@_data
+class JobApprovalRequestedData(TypedDict):
+    """Data of `job.approval_requested`."""
+
+    approval: Annotated[str, Field(description="Id of the approval")]
+    title: Annotated[str, Field(description="The question")]
+    deadline: Annotated[str, Field(description="Time of the deadline")]
+    default: Annotated[Default, Field(description="What happens at the deadline without a decision")]
+    url: NotRequired[
+        Annotated[str, Field(description="Signed link to its page, for a person; absent without a public URL")]
+    ]
+
+
+@_data
+class JobApprovalDecidedData(TypedDict):
+    """Data of `job.approval_decided`."""
+
+    approval: Annotated[str, Field(description="Id of the approval")]
+    outcome: Annotated[Literal["approved", "rejected", "expired"], Field(description="The decision")]
+    how: Annotated[Channel, Field(description="Where the decision was made; `deadline`: no person decided in time")]
+    by: NotRequired[Annotated[str, Field(description="Name of the person")]]
+    comment: NotRequired[str]
 
 
 class _Event(Model):
@@ -190,14 +220,14 @@ class ExecutionCancelled(_ExecutionEvent):
 
 
 class JobPending(_JobEvent):
-    """The job waits for other jobs after a retry, or for its child jobs."""
+    """The job waits for other jobs after a retry, for its child jobs, or until a person releases it."""
 
     type: Literal[EventType.JOB_PENDING]
     data: ReasonData
 
 
 class JobScheduled(_JobEvent):
-    """The job waits for a time, usually the backoff after a temporary error."""
+    """The job waits for a time: the backoff after a temporary error, or its start."""
 
     type: Literal[EventType.JOB_SCHEDULED]
     data: JobScheduledData
@@ -218,7 +248,7 @@ class JobRunning(_JobEvent):
 
 
 class JobWaiting(_JobEvent):
-    """A provider works on the job's task; no slot is held."""
+    """A provider works on the job's task, or the job waits for a person; no slot is held."""
 
     type: Literal[EventType.JOB_WAITING]
     data: JobWaitingData
@@ -284,6 +314,20 @@ class JobBlocked(_JobEvent):
     data: JobBlockedData
 
 
+class JobApprovalRequested(_JobEvent):
+    """The job asks a person to approve something. Recorded after `job.waiting`."""
+
+    type: Literal[EventType.JOB_APPROVAL_REQUESTED]
+    data: JobApprovalRequestedData
+
+
+class JobApprovalDecided(_JobEvent):
+    """An approval was decided, by a person or at its deadline. Recorded before the end of the job."""
+
+    type: Literal[EventType.JOB_APPROVAL_DECIDED]
+    data: JobApprovalDecidedData
+
+
 class JobProviderStatus(_JobEvent):
     """The status of the task at the provider changed."""
 
@@ -310,6 +354,8 @@ AnyEvent: TypeAlias = (
     | JobLog
     | JobOutput
     | JobBlocked
+    | JobApprovalRequested
+    | JobApprovalDecided
     | JobProviderStatus
 )
 

@@ -5,10 +5,12 @@ lost for that reason, so such values are replaced instead of rejected.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import orjson
+
+from callsheet.domain.plain_text import plain_text
 
 
 def storable_text(text: str) -> str:
@@ -16,14 +18,24 @@ def storable_text(text: str) -> str:
     return text.replace("\0", "\N{SYMBOL FOR NULL}").encode(errors="replace").decode()
 
 
+def shown_text(text: str) -> str:
+    """Return a text for people, such as a message, without escape sequences and control characters."""
+    return storable_text(plain_text(text))
+
+
 def storable_json(value: Any) -> str:
     """Return JSON for any value. Values without a JSON representation are written as text."""
-    return orjson.dumps(_storable(value)).decode()
+    return orjson.dumps(_storable(value, storable_text)).decode()
 
 
-def _storable(value: Any) -> Any:
+def shown_json(value: Any) -> str:
+    """Return JSON for a value that people will see, such as an error or an event, with `shown_text` for its texts."""
+    return orjson.dumps(_storable(value, shown_text)).decode()
+
+
+def _storable(value: Any, convert: Callable[[str], str]) -> Any:
     if isinstance(value, str):
-        return storable_text(value)
+        return convert(value)
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -31,7 +43,7 @@ def _storable(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, Mapping):
-        return {storable_text(str(key)): _storable(item) for key, item in value.items()}
+        return {convert(str(key)): _storable(item, convert) for key, item in value.items()}
     if isinstance(value, Iterable) and not isinstance(value, bytes | bytearray):
-        return [_storable(item) for item in value]
-    return storable_text(str(value))
+        return [_storable(item, convert) for item in value]
+    return convert(str(value))

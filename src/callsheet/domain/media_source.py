@@ -92,3 +92,8 @@ class MediaSource(RootModel[Artifact | str]):
         schema: JsonSchemaValue = handler(core_schema)
         handler.resolve_ref_schema(schema)["format"] = "media-source"
         return schema
+
+
+def is_source(value: Any) -> bool:
+    """Return whether a value is a source where an object with a source is expected: a text, or an artifact."""
+    return isinstance(value, str) or (isinstance(value, dict) and not {"artifactId", "artifact_id"}.isdisjoint(value))

@@ -19,10 +19,12 @@ from callsheet.domain.plan_graph import (
     find_cycles,
     upstream_jobs,
 )
+from callsheet.domain.plan_inputs import INPUTS, Insertion, insert_values, read_values, undeclared_inputs
 from callsheet.domain.validation_problems import all_problems
 
 M = TypeVar("M", bound=BaseModel)
 
+_MAX_NAME = 200
 MAX_EDGES = 50_000
 """Dependencies and references of a plan."""
 
@@ -103,15 +105,22 @@ def _read_parts(
             break
     if parsed is not None and not problems:
         return parsed, jobs
-    in_valid_parts = _problems_of_valid_parts(raw_jobs, prefix, operations) if operations is not None else ()
-    raise PlanRefused(chain(problems, in_valid_parts))
+    has_inputs = parsed is None or _has_inputs(parsed)
+    found = _problems_of_valid_parts(raw_jobs, prefix, operations, has_inputs=has_inputs) if operations else ()
+    raise PlanRefused(chain(problems, found))
+
+
+def _has_inputs(parsed: BaseModel) -> bool:
+    plan = parsed.execution_plan if isinstance(parsed, Submission) else parsed
+    return isinstance(plan, Plan) and bool(plan.inputs)
 
 
 def _problems_of_valid_parts(
-    raw_jobs: list[Any], prefix: str, operations: Mapping[str, OperationSignature]
+    raw_jobs: list[Any], prefix: str, operations: Mapping[str, OperationSignature], *, has_inputs: bool
 ) -> Iterator[Problem]:
     """Check the jobs of an invalid plan without their invalid fields."""
     ids = [job["id"] for job in raw_jobs if isinstance(job, Mapping) and isinstance(job.get("id"), str)]
+    ids += [INPUTS] if has_inputs else []
     jobs = {
         index: _valid_fields(raw, f"jobs[{index}]") for index, raw in enumerate(raw_jobs) if isinstance(raw, Mapping)
     }
@@ -136,6 +145,62 @@ def _valid_fields(value: Mapping[str, Any], path: str) -> PlannedJob:
     return PlannedJob.model_construct(**fields)
 
 
+def check_submission(
+    submission: Submission, operations: Mapping[str, OperationSignature], *, max_jobs: int
+) -> tuple[Submission, CheckedPlan]:
+    """Insert the values of the inputs into the plan, and check it as `check_plan` does.
+
+    Returns the submission with the inserted values. Raises PlanRefused with the problems of the values and of the plan.
+    """
+    plan = submission.execution_plan
+    if not plan.inputs and not submission.inputs:
+        return submission, check_plan(plan, operations, max_jobs=max_jobs)
+    values, problems = read_values(plan.inputs, submission.inputs)
+    filled, bad_paths = _with_values(plan, values)
+    problems += [*_undeclared_references(plan), *bad_paths]
+    try:
+        checked = check_plan(filled, operations, max_jobs=max_jobs)
+    except PlanRefused as refused:
+        raise PlanRefused([*problems, *refused.problems], count=len(problems) + refused.count) from None
+    if problems:
+        raise PlanRefused(problems)
+    return submission.model_copy(update={"execution_plan": filled}), checked
+
+
+def check_without_values(plan: Plan, operations: Mapping[str, OperationSignature], *, max_jobs: int) -> CheckedPlan:
+    """Check a plan before the values of its inputs are known. Raises PlanRefused with all problems. CPU-bound."""
+    problems = list(_undeclared_references(plan))
+    try:
+        checked = check_plan(plan, operations, max_jobs=max_jobs)
+    except PlanRefused as refused:
+        raise PlanRefused([*problems, *refused.problems], count=len(problems) + refused.count) from None
+    if problems:
+        raise PlanRefused(problems)
+    return checked
+
+
+def _undeclared_references(plan: Plan) -> Iterator[Problem]:
+    """Yield a problem for each reference of a plan to an input that it does not declare."""
+    if not plan.inputs:
+        return
+    for index, job in enumerate(plan.jobs):
+        yield from undeclared_inputs(job.params, plan.inputs, f"jobs[{index}].params")
+
+
+def _with_values(plan: Plan, values: Mapping[str, Any]) -> tuple[Plan, list[Problem]]:
+    insertion = Insertion(values)
+    jobs: list[PlannedJob] = []
+    problems: list[Problem] = []
+    for index, job in enumerate(plan.jobs):
+        params, bad_paths = insert_values(job.params, insertion, f"jobs[{index}].params")
+        jobs.append(job.model_copy(update={"params": params}))
+        problems += bad_paths
+    head, bad_paths = insert_values({"name": plan.name}, insertion, "")
+    # A name has no references, so a literal text needs no escape.
+    name = head["name"].replace("$${", "${")[:_MAX_NAME] if isinstance(head["name"], str) else plan.name
+    return plan.model_copy(update={"jobs": jobs, "name": name}), problems + bad_paths
+
+
 def check_plan(plan: Plan, operations: Mapping[str, OperationSignature], *, max_jobs: int) -> CheckedPlan:
     """Check everything about a plan that can be checked before it is stored.
 
@@ -150,7 +215,8 @@ def check_plan(plan: Plan, operations: Mapping[str, OperationSignature], *, max_
         raise PlanRefused([Problem("jobs", "too_many_edges", message)])
     if not plan.jobs:
         raise PlanRefused([Problem("jobs", "empty", "a plan needs at least one job")])
-    by_job: dict[str, OperationSignature | None] = {}
+    # References to inputs without a valid value are still there, and their problems are reported elsewhere.
+    by_job: dict[str, OperationSignature | None] = {INPUTS: None} if plan.inputs else {}
     problems, upstream = _check_jobs(dict(enumerate(plan.jobs)), by_job, operations)
     if problems:
         raise PlanRefused(problems)
@@ -166,6 +232,7 @@ def _check_jobs(
 
     `by_job` is filled with each job's operation. On entry it holds, with None, the jobs that could not be parsed.
     """
+    has_inputs = INPUTS in by_job
     by_job |= {job.id: operations.get(job.operation) for job in jobs.values()}
     problems = list(duplicate_ids(jobs))
     upstream: dict[str, list[str]] = {}
@@ -176,8 +243,19 @@ def _check_jobs(
         problems += _check_operation(job, operations, path)
         problems += check_dependencies(job, by_job, path)
         upstream[job.id] = upstream_jobs(job, by_job)
+        if has_inputs:
+            problems += _check_input_names(job, path)
+            upstream[job.id] = [name for name in upstream[job.id] if name != INPUTS]
     problems += find_cycles(upstream)
     return problems, upstream
+
+
+def _check_input_names(job: PlannedJob, path: str) -> Iterator[Problem]:
+    if job.id == INPUTS:
+        yield Problem(f"{path}.id", "duplicate_id", f"'{INPUTS}' names the inputs of the plan; choose another id")
+    if INPUTS in job.depends_on:
+        place = f"{path}.dependsOn[{job.depends_on.index(INPUTS)}]"
+        yield Problem(place, "unknown_job", f"'{INPUTS}' names the inputs of the plan, which no job waits for")
 
 
 def _check_operation(job: PlannedJob, operations: Mapping[str, OperationSignature], path: str) -> Iterator[Problem]:

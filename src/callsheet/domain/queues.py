@@ -4,6 +4,7 @@ DEFAULT_PRIORITIES: dict[str, int] = {
     "render": 10,
     "transcode": 7,
     "caption": 6,
+    "speech": 6,
     "preview": 5,
     "generate": 5,
     "gpu": 5,
@@ -11,6 +12,9 @@ DEFAULT_PRIORITIES: dict[str, int] = {
     "default": 5,
 }
 """Default priority of a job, by queue. A higher priority runs first."""
+
+COMFYUI_QUEUE = "comfyui"
+"""Queue of jobs on ComfyUI servers. A worker runs as many of them as its servers take."""
 
 
 def priority_of(queue: str) -> int:

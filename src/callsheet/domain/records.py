@@ -7,8 +7,10 @@ from uuid import UUID
 from pydantic import Field, JsonValue
 
 from callsheet.domain.artifacts import Artifact
+from callsheet.domain.costs import CostEstimate, CostSource
 from callsheet.domain.error_codes import JobErrorCode, ProblemCode
 from callsheet.domain.model import Model
+from callsheet.domain.moves import Move
 from callsheet.domain.statuses import ExecutionStatus, JobStatus
 from callsheet.domain.wait_reasons import WaitReason
 
@@ -22,6 +24,11 @@ class StoredArtifact(Artifact):
     created_at: datetime
     url: str | None = Field(None, description="Signed URL; expires")
     url_expires_at: datetime | None = None
+    from_unfinished_run: bool = Field(
+        False,
+        description="Whether the file was stored before the end of a run that has not succeeded, such as a checkpoint "
+        "of a training that failed later",
+    )
 
 
 class JobProblem(Model):
@@ -74,7 +81,9 @@ class Job(Model):
     )
     params: dict[str, Any] = Field(description="As submitted, with references")
     result: Any = Field(None, description="Result of the operation; its artifacts have signed URLs")
-    error: JobErrorRecord | None = Field(None, description="Error of the last failed run")
+    error: JobErrorRecord | None = Field(
+        None, description="Error of the last failed run; none if the job succeeded, was cancelled or was skipped"
+    )
     depends_on: list[str] = Field(default_factory=list, description="Plan ids of the upstream jobs")
     continue_on_failure: bool
     attempts: int = Field(description="Runs that failed")
@@ -83,6 +92,8 @@ class Job(Model):
     worker: str | None = Field(None, description="Name of the worker that runs it, or ran it last")
     cancel_requested_at: datetime | None = Field(None, description="When its cancellation was requested")
     scheduled_at: datetime | None = Field(None, description="Status `scheduled`: it does not run earlier")
+    start_at: datetime | None = Field(None, description="Earliest start, of the plan or of a person")
+    on_hold_at: datetime | None = Field(None, description="Since when a person holds it; null: it is not on hold")
     provider: str | None = Field(None, description="Provider of its submission", examples=["replicate"])
     provider_job_id: str | None = Field(None, description="The provider's id of the task")
     provider_status: str | None = Field(None, description="Status of the task, in the provider's terms")
@@ -91,13 +102,56 @@ class Job(Model):
     )
     next_poll_at: datetime | None = Field(None, description="Status `waiting`: time of the next poll")
     poll_attempts: int = Field(0, description="Number of polls of the task")
-    cost: float | None = Field(None, description="Cost in US dollars, if the providers report it")
+    cost: float | None = Field(
+        None, description="Cost in US dollars, as the provider reports it, or else by the price of the model"
+    )
+    cost_source: CostSource | None = Field(
+        None, description="`price`: at least a part of the cost was computed by a price; `provider`: all was reported"
+    )
     provider_seconds: float | None = Field(None, description="Processing time in seconds, if the providers report it")
     created_at: datetime
     queued_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
     actions: list[Literal["cancel", "retry"]] = Field(description="Actions allowed now", examples=[["cancel"]])
+    moves: list[Move] = Field(
+        default_factory=list, description="What else an operator can do with it now", examples=[["hold", "run_next"]]
+    )
+
+
+class ListedError(Model):
+    """Why a run of a listed job failed."""
+
+    code: str
+    message: str = Field(description="At most 1,000 characters")
+
+
+class JobSummary(Model):
+    """A job in a list, without its params and result."""
+
+    id: UUID = Field(description="Id of the job record")
+    execution_id: UUID
+    job_id: str = Field(description="The job's id in its plan", examples=["intro"])
+    operation: str = Field(examples=["render"])
+    queue: str = Field(examples=["render"])
+    status: JobStatus
+    priority: int
+    progress: float = Field(ge=0, le=1)
+    progress_message: str | None = None
+    wait_reason: WaitReason | None = None
+    error: ListedError | None = Field(None, description="Error of the last failed run")
+    attempts: int = Field(description="Runs that failed")
+    max_attempts: int
+    worker: str | None = Field(None, description="Name of the worker that runs it, or ran it last")
+    provider: str | None = None
+    cost: float | None = Field(None, description="US dollars")
+    created_at: datetime
+    queued_at: datetime | None = None
+    scheduled_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    actions: list[Literal["cancel", "retry"]]
+    moves: list[Move]
 
 
 class ExecutionSummary(Model):
@@ -109,6 +163,9 @@ class ExecutionSummary(Model):
     progress: float = Field(description="Over all jobs, 0 to 1", ge=0, le=1)
     job_counts: dict[JobStatus, int] = Field(description="Number of jobs by status")
     metadata: dict[str, Any] = Field(default_factory=dict)
+    plan_name: str | None = Field(None, description="Name of the stored plan that it was made from")
+    plan_version: int | None = Field(None, description="Version of that plan; null: it comes with Callsheet")
+    batch_id: UUID | None = Field(None, description="The batch that it belongs to")
     cancel_requested_at: datetime | None = None
     created_at: datetime
     started_at: datetime | None = None
@@ -119,6 +176,9 @@ class ExecutionSummary(Model):
 class Execution(ExecutionSummary):
     """An execution with its jobs and artifacts."""
 
+    inputs: dict[str, Any] | None = Field(
+        None, description="Values of the inputs of its stored plan or batch, as given"
+    )
     callback_url: str | None = None
     last_event: int = Field(description="Number of its latest event")
     jobs: list[Job]
@@ -147,11 +207,26 @@ class Receipt(Model):
     execution_id: UUID
     status: ExecutionStatus
     jobs: list[AcceptedJob]
+    estimated_cost: CostEstimate = Field(
+        default_factory=lambda: CostEstimate(amount=0), description="What the jobs at providers are expected to cost"
+    )
     warnings: list[SubmissionWarning] = Field(
         default_factory=list,
         description="Why jobs cannot start with the workers and queues as they are now. The plan is stored all the "
         "same: the jobs start when a worker can run them",
     )
+
+
+class PlanCheck(Model):
+    """Whether a plan can be submitted, and what must be corrected."""
+
+    valid: bool
+    jobs: int | None = Field(description="Number of jobs; null: the plan has problems")
+    estimated_cost: CostEstimate | None = Field(
+        None, description="What the jobs at providers are expected to cost; null: the plan has problems"
+    )
+    problems: list[JobProblem] = Field(description="The problems, at most 100")
+    count: int = Field(description="Number of all problems")
 
 
 class JobLogLine(Model):
@@ -217,6 +292,7 @@ class QueueRecord(Model):
     running: int
     scheduled: int
     waiting: int
+    on_hold: int = Field(0, description="Jobs that a person holds")
     oldest_queued_at: datetime | None = None
     slots: int = Field(description="Slots of all live workers, without workers of single executions")
     operations: list[str] = Field(description="Operations whose jobs use this queue")

@@ -7,7 +7,7 @@ class JobStatus(StrEnum):
     """Status of a job."""
 
     PENDING = "pending"
-    """Blocked: upstream jobs or child jobs are unfinished."""
+    """Blocked: upstream jobs or child jobs are unfinished, or a person holds it."""
     SCHEDULED = "scheduled"
     """Waits for a time: the backoff of a retry, or a later start."""
     QUEUED = "queued"
@@ -15,7 +15,7 @@ class JobStatus(StrEnum):
     RUNNING = "running"
     """A worker runs it."""
     WAITING = "waiting"
-    """A provider works on its task; no slot is held."""
+    """A provider works on its task, or a person decides; no slot is held."""
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -37,7 +37,7 @@ class Transition(StrEnum):
     """Reason of a status change of a job."""
 
     RELEASE = "release"
-    """The last upstream job succeeded."""
+    """The last upstream job succeeded, or a person ended a hold. A job that is to start later becomes scheduled."""
     SKIP = "skip"
     """An upstream job failed, was cancelled or skipped."""
     CLAIM = "claim"
@@ -54,23 +54,33 @@ class Transition(StrEnum):
     RESCUE = "rescue"
     """Its worker was lost."""
     SNOOZE = "snooze"
-    """The run ended early; a provider works on the task."""
+    """The run ended early; a provider works on the task, or a person decides."""
     RESUME = "resume"
     """The provider's task ended; a worker continues the job."""
     CANCEL = "cancel"
     RETRY = "retry"
     """A person requested another run."""
+    HOLD = "hold"
+    """A person keeps the job from starting. A release ends it."""
+    RUN_NEXT = "run_next"
+    """A person wants the job to run now."""
+    START_LATER = "start_later"
+    """A person has set a later start."""
 
 
 _S = JobStatus
 
 TRANSITIONS: dict[tuple[JobStatus, Transition], frozenset[JobStatus]] = {
-    (_S.PENDING, Transition.RELEASE): frozenset({_S.QUEUED}),
+    (_S.PENDING, Transition.RELEASE): frozenset({_S.QUEUED, _S.SCHEDULED}),
     (_S.PENDING, Transition.SKIP): frozenset({_S.SKIPPED}),
     (_S.PENDING, Transition.CANCEL): frozenset({_S.CANCELLED}),
     (_S.SCHEDULED, Transition.PROMOTE): frozenset({_S.QUEUED}),
+    (_S.SCHEDULED, Transition.RUN_NEXT): frozenset({_S.QUEUED}),
+    (_S.SCHEDULED, Transition.HOLD): frozenset({_S.PENDING}),
     (_S.SCHEDULED, Transition.CANCEL): frozenset({_S.CANCELLED}),
     (_S.QUEUED, Transition.CLAIM): frozenset({_S.RUNNING}),
+    (_S.QUEUED, Transition.HOLD): frozenset({_S.PENDING}),
+    (_S.QUEUED, Transition.START_LATER): frozenset({_S.SCHEDULED}),
     (_S.QUEUED, Transition.CANCEL): frozenset({_S.CANCELLED}),
     (_S.RUNNING, Transition.SUCCEED): frozenset({_S.SUCCEEDED}),
     (_S.RUNNING, Transition.FAIL): frozenset({_S.FAILED}),
@@ -84,9 +94,9 @@ TRANSITIONS: dict[tuple[JobStatus, Transition], frozenset[JobStatus]] = {
     (_S.WAITING, Transition.SUCCEED): frozenset({_S.SUCCEEDED}),
     (_S.WAITING, Transition.FAIL): frozenset({_S.FAILED}),
     (_S.WAITING, Transition.CANCEL): frozenset({_S.CANCELLED}),
-    (_S.FAILED, Transition.RETRY): frozenset({_S.QUEUED, _S.PENDING}),
-    (_S.CANCELLED, Transition.RETRY): frozenset({_S.QUEUED, _S.PENDING}),
-    (_S.SKIPPED, Transition.RETRY): frozenset({_S.QUEUED, _S.PENDING}),
+    (_S.FAILED, Transition.RETRY): frozenset({_S.QUEUED, _S.PENDING, _S.SCHEDULED}),
+    (_S.CANCELLED, Transition.RETRY): frozenset({_S.QUEUED, _S.PENDING, _S.SCHEDULED}),
+    (_S.SKIPPED, Transition.RETRY): frozenset({_S.QUEUED, _S.PENDING, _S.SCHEDULED}),
 }
 """The allowed transitions: (status, reason) → possible next statuses.
 

@@ -17,18 +17,21 @@ M = TypeVar("M", bound=BaseModel)
 
 _MESSAGE = "message"
 """Context key of a pydantic error that carries the message of a Problem."""
+_KEPT = "kept"
+"""Context key that says whether the error is reported although its place contains a reference."""
 _MAX_ERRORS = 10_000
 """Pydantic errors that are read. One value of a union can cause several."""
 
 
-def validation_error(problems: Iterable[Problem], title: str) -> ValidationError:
+def validation_error(problems: Iterable[Problem], title: str, *, knows_references: bool = False) -> ValidationError:
     """Return a ValidationError for a model's own validator to raise; `validation_problems` restores the problems.
 
-    The paths of the problems are field names joined by dots.
+    The paths of the problems are field names joined by dots. With `knows_references`, the validator has left out
+    problems at references itself.
     """
     lines = [
         InitErrorDetails(
-            type=PydanticCustomError(problem.code, "{message}", {_MESSAGE: problem.message}),
+            type=PydanticCustomError(problem.code, "{message}", {_MESSAGE: problem.message, _KEPT: knows_references}),
             loc=tuple(problem.path.split(".")) if problem.path else (),
             input=None,
         )
@@ -98,7 +101,8 @@ def validation_problems(error: ValidationError, model: type[BaseModel], raw: Any
     """
     unions: dict[str, dict[str, list[_FieldError]]] = {}
     for item in _errors(error):
-        if raw is not None and _is_reference_at(raw, item["loc"]):
+        kept = item.get("ctx", {}).get(_KEPT, False)
+        if raw is not None and not kept and _is_reference_at(raw, item["loc"]):
             continue
         field_error = _FieldError(item, model)
         if field_error.union_path is None:
@@ -184,5 +188,7 @@ def _is_reference_at(raw: Any, loc: tuple[str | int, ...]) -> bool:
 def _path(loc: tuple[str | int, ...]) -> str:
     path = ""
     for step in loc:
+        if step == "[key]":  # pydantic's mark of an invalid name of a member
+            continue
         path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
     return path

@@ -65,6 +65,15 @@ class OpenMessage:
     """Id of the job in the product that sent the message."""
 
 
+async def is_known_message(connection: Connection, message: IntakeMessage) -> bool:
+    """Return whether a message was taken before."""
+    key = message.key
+    known: bool = await sql.is_known_message(
+        connection, intake=key.intake, source=key.source, message_id=key.message_id, attempt=key.attempt
+    )
+    return known
+
+
 async def take_messages(
     connection: Connection, messages: Sequence[IntakeMessage], execution_ids: Sequence[UUID]
 ) -> list[UUID]:
@@ -135,8 +144,8 @@ class MessageStore:
     def _arguments(self, reported: Mapping[MessageKey, int]) -> dict[str, Any]:
         keys: Collection[MessageKey] = reported.keys()
         return {
-            "intake": self._intake,
-            "owner": self._owner,
+            "intakes": [self._intake] * len(keys),
+            "owners": [self._owner] * len(keys),
             "sources": [key.source for key in keys],
             "message_ids": [key.message_id for key in keys],
             "attempts": [key.attempt for key in keys],
@@ -144,13 +153,20 @@ class MessageStore:
         }
 
 
-async def find_attempt(database: Database, intake: str, source: str, message_id: str) -> str:
-    """Return the attempt of the open message with this id; if there is none, the number of a new attempt."""
-    found = await database.repeat(
-        lambda: database.retry(lambda c: sql.find_attempt(c, intake=intake, source=source, message_id=message_id)),
+async def find_attempts(database: Database, intake: str, messages: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the attempt of the open message with each source and id; if there is none, the number of a new attempt."""
+    rows = await database.repeat(
+        lambda: database.retry(
+            lambda c: sql.find_attempts(
+                c,
+                intakes=[intake] * len(messages),
+                sources=[source for source, _ in messages],
+                message_ids=[message_id for _, message_id in messages],
+            )
+        ),
         timeout=float("inf"),
     )
-    return str(found)
+    return [row["attempt"] for row in rows]
 
 
 async def find_message_execution(database: Database, intake: str, source: str, message_id: str) -> UUID | None:

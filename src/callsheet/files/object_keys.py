@@ -48,7 +48,7 @@ def safe_name(name: str) -> str:
     """
     text = unicodedata.normalize("NFC", re.sub(r"[/\\]+", "-", name.replace("\0", "")))
     text = "".join(" " if c.isspace() else c for c in text if _is_visible(c))
-    text = _STAGED_SUFFIX.sub(r"-\1", text.strip().lstrip(". -").rstrip(". "))
+    text = _STAGED_SUFFIX.sub(r"-\1", text.strip().lstrip(". -").rstrip(". ")).lstrip("-")
     return _truncate(text) or "file"
 
 

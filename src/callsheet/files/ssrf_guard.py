@@ -5,7 +5,9 @@ addresses, so that DNS rebinding has no effect. TLS certificates are still verif
 """
 
 import asyncio
+import re
 import socket
+import unicodedata
 from collections.abc import Awaitable, Callable, Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
@@ -34,6 +36,7 @@ _DENIED_NETWORKS = [
 """Networks that can lead to private addresses. Python patch releases differ in which of them are private."""
 
 _ALLOWED_PORTS = frozenset({80, 443})
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _LOCAL_SUFFIXES = (".local", ".localhost", ".internal")
 _CONNECT_TIMEOUT = 3.0
 """Seconds to connect to one address of a host that has several."""
@@ -56,13 +59,15 @@ def is_public(address: str) -> bool:
 def is_public_host(host: str) -> bool:
     """Return whether a host can be reached from the internet, judged without a DNS lookup.
 
-    An IP address must be public. A name must have a dot and no suffix reserved for local networks.
+    An IP address must be public. A name must have a dot and no suffix reserved for local networks. Its last part must
+    not be a number: system resolvers read `127.1` and `0x7f.1` as addresses.
     """
+    name = unicodedata.normalize("NFKC", host).lower().rstrip(".")
     try:
-        return is_public(host)
+        return is_public(name)
     except ValueError:
-        name = host.lower().rstrip(".")
-        return "." in name and not name.endswith(_LOCAL_SUFFIXES)
+        last = name.rpartition(".")[2]
+        return "." in name and not name.endswith(_LOCAL_SUFFIXES) and _NUMBER.fullmatch(last) is None
 
 
 def guarded_client(

@@ -87,6 +87,8 @@ class Update:
     """The newest progress message of a job."""
     started: bool
     """The execution has started to run."""
+    execution: Execution | None = None
+    """The execution with its jobs and artifacts, if it has ended: this is the last report before `finish`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +190,15 @@ class IntakeContext(Protocol):
     def catalog(self) -> Catalog:
         """The known operations."""
 
-    async def execution(self, execution_id: UUID) -> Execution:
-        """Return an execution with its jobs and artifacts."""
+    @property
+    def room(self) -> int:
+        """Number of messages that can be handed on now without a wait, at least 1: take no more together."""
+
+    async def execution(self, execution_id: UUID, *, jobs: int = 1) -> Execution:
+        """Return an execution with its jobs and artifacts. `jobs` is roughly the number of its jobs.
+
+        Executions that are requested together are read together, if they are small.
+        """
 
     async def attempt(self, source: str, message_id: str) -> str:
         """Return the attempt of a message whose source does not number them: that of the open one, or a new one."""

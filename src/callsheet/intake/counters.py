@@ -7,7 +7,7 @@ from uuid import UUID
 
 from callsheet.db.database import Database
 from callsheet.db.statements import sql
-from callsheet.domain.json_storage import storable_text
+from callsheet.domain.json_storage import shown_text
 from callsheet.logs import redact_secrets
 
 HEARTBEAT_INTERVAL = 5.0
@@ -32,7 +32,7 @@ class IntakeCounters:
     def note_error(self, error: BaseException | str) -> None:
         """Remember the newest error, without secrets."""
         text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
-        self.last_error = storable_text(redact_secrets(text)[:_MAX_ERROR])
+        self.last_error = shown_text(redact_secrets(text)[:_MAX_ERROR])
 
     async def record(self, database: Database) -> None:
         """Store the counters. This is also the heartbeat of the process."""

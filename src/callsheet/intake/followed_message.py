@@ -4,6 +4,7 @@ import asyncio
 
 from callsheet.domain.event_types import EventType
 from callsheet.domain.events import Event
+from callsheet.domain.records import Execution
 from callsheet.engine.intake_messages import OpenMessage
 from callsheet.intake.contract import Update
 
@@ -25,6 +26,8 @@ class FollowedMessage:
         """The API of the product has received, or will receive, that it has started."""
         self.closing = False
         """The end is being reported."""
+        self.report_timer: asyncio.TimerHandle | None = None
+        """Starts the report of news that are no end."""
         self._pending: list[Event] = []
         self.jobs = 1
         """Number of jobs of the plan."""
@@ -35,6 +38,12 @@ class FollowedMessage:
     def has_news(self) -> bool:
         """Whether there is something to report."""
         return bool(self._pending) or (self.ended.is_set() and not self.closing)
+
+    def cancel_timer(self) -> None:
+        """Do not start the report that was to start later."""
+        if self.report_timer is not None:
+            self.report_timer.cancel()
+            self.report_timer = None
 
     @property
     def progress(self) -> float:
@@ -61,8 +70,8 @@ class FollowedMessage:
             self._progress[job_id] = float(event.data.get("progress", 0.0))
             self._text = event.data.get("message") or self._text
 
-    def take_update(self) -> tuple[Update, int]:
-        """Return what is to be reported, and the number of its newest event."""
+    def take_update(self, execution: Execution | None) -> tuple[Update, int]:
+        """Return what is to be reported, and the number of its newest event. `execution` is given if it has ended."""
         events, self._pending = self._pending, []
         newest = events[-1].number if events else self.reported
-        return Update(events, self.progress, self._text, self.started), newest
+        return Update(events, self.progress, self._text, self.started, execution), newest

@@ -15,6 +15,7 @@ from callsheet.db.outages import DATABASE_ERRORS, TRANSIENT_ERRORS
 from callsheet.domain.errors import (
     BadInput,
     BadSource,
+    BudgetExceeded,
     ConfigurationError,
     DatabaseUnavailable,
     NotFound,
@@ -26,7 +27,8 @@ from callsheet.domain.plan_validation import read_plan, read_submission
 from callsheet.domain.records import Execution
 from callsheet.engine.intake_messages import IntakeMessage, MessageKey, MessageStore, OpenMessage
 from callsheet.engine.jobs.submit import submit
-from callsheet.engine.reads.executions import get_executions
+from callsheet.engine.reads.event_follower import FollowedEvent
+from callsheet.intake.arrivals import Arrivals
 from callsheet.intake.context import RuntimeContext
 from callsheet.intake.contract import (
     Claimed,
@@ -38,6 +40,7 @@ from callsheet.intake.contract import (
     SourceUnavailable,
 )
 from callsheet.intake.counters import HEARTBEAT_INTERVAL, IntakeCounters
+from callsheet.intake.execution_reads import ExecutionReads
 from callsheet.intake.followed_message import FollowedMessage
 from callsheet.intake.published_files import publish_files
 from callsheet.intake.retries import SourceRetries
@@ -49,15 +52,19 @@ log = structlog.get_logger(__name__)
 
 _REPORT_INTERVAL = 0.5
 """Seconds between two reports of the progress of one message."""
+_REPORT_DELAY = 0.1
+"""Seconds after which news that are no end are reported."""
+_READ_PAUSE = 0.02
+"""Seconds between two reads of events while several executions have some."""
 _ADOPT_INTERVAL = 5.0
 """Seconds between two searches for messages of ended processes."""
 _ADOPT_BATCH = 1000
 _MAX_ACCEPTING = 200
 """Messages that are submitted at the same time."""
-_MAX_READ = 200
-"""Jobs of ended executions that are read at the same time. A larger execution is read alone."""
 _MAX_OPEN = 2**31
 """Open messages of an intake without a limit of its own."""
+_SUBMIT_INTERVAL = 0.02
+"""Seconds between two groups of messages that are submitted together."""
 _STOP_TIMEOUT = 5.0
 """Seconds in which a stopping process finishes what it began."""
 
@@ -72,7 +79,8 @@ class IntakeRunner:
     def __init__(self, kind: type[Intake], runtime: Runtime) -> None:
         self._runtime = runtime
         self._database = runtime.database
-        context = RuntimeContext(runtime, kind.name)
+        self._reads = ExecutionReads(runtime)
+        context = RuntimeContext(runtime, kind.name, self._reads, lambda: self._room)
         self.id = context.owner
         self._intake = kind(context)
         self._lease = runtime.settings.intake_lease.total_seconds()
@@ -82,8 +90,8 @@ class IntakeRunner:
         self._pushes = StatusPushes(runtime.database, runtime.settings, self._intake, on_error=self.counters.note_error)
         self._followed: dict[UUID, FollowedMessage] = {}
         self._accepting: dict[MessageKey, Delivery] = {}
+        self._arrivals = Arrivals(_SUBMIT_INTERVAL)
         self._has_room = asyncio.Event()
-        self._reads: GroupCommit[UUID, Execution] = GroupCommit(self._read_group, max_size=_MAX_READ)
         self._reports: dict[UUID, asyncio.Task[None]] = {}
         self._accepts: set[asyncio.Task[None]] = set()
         self._closes: GroupCommit[tuple[MessageKey, int], None] = GroupCommit(self._close_group, max_size=500)
@@ -141,10 +149,16 @@ class IntakeRunner:
 
     async def _wait_for_room(self) -> None:
         """Wait until another message may be taken."""
-        limit = min(self._runtime.settings.intake_max_open, self._intake.max_open or _MAX_OPEN)
-        while len(self._accepting) >= _MAX_ACCEPTING or len(self._accepting) + len(self._followed) >= limit:
+        while self._room <= 0:
             self._has_room.clear()
             await self._has_room.wait()
+
+    @property
+    def _room(self) -> int:
+        """Number of messages that may be taken now."""
+        limit = min(self._runtime.settings.intake_max_open, self._intake.max_open or _MAX_OPEN)
+        accepting = len(self._accepting)
+        return min(_MAX_ACCEPTING - accepting, limit - accepting - len(self._followed))
 
     def _spawn_accept(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work, name="intake accept")
@@ -168,6 +182,7 @@ class IntakeRunner:
             submission = self._read(await self._intake.plan(delivery), delivery.key)
             product_id = delivery.product_id or delivery.key.message_id
             message = IntakeMessage(delivery.key, delivery.claim, self.id, self._lease, product_id)
+            await self._arrivals.gather()
             execution_id = await self._submit_until_stored(submission, message)
         except NothingToRun:
             await self._retries.repeat("answer", lambda: self._intake.answer(delivery))
@@ -175,7 +190,7 @@ class IntakeRunner:
         except BadInput as error:
             await self._reject(delivery, _rejection_of(error))
             return None
-        except ConfigurationError as error:
+        except (BudgetExceeded, ConfigurationError) as error:
             self.counters.note_error(error)
             await self._reject(delivery, Rejection(error.message, permanent=False))
             return None
@@ -209,6 +224,7 @@ class IntakeRunner:
                     runtime.catalog,
                     max_jobs=runtime.settings.max_jobs_per_plan,
                     message=message,
+                    monthly_budget=runtime.settings.monthly_budget,
                 )
             except DatabaseUnavailable as error:
                 self.counters.note_error(error)
@@ -237,11 +253,11 @@ class IntakeRunner:
     async def _follow(self) -> None:
         while True:
             try:
-                async for execution_id, event in self._follower:
-                    followed = self._followed.get(execution_id)
-                    if followed is not None:
-                        followed.add(event)
-                        self._schedule_report(execution_id, followed)
+                while events := await self._follower.read():
+                    changed = self._note_events(events)
+                    if changed > 1:
+                        # Fewer and larger reads, and reports that go together, while several run.
+                        await asyncio.sleep(_READ_PAUSE)
             except NotFound as error:
                 # The execution was deleted. Its message is gone with it.
                 log.warning("an execution of an open message was deleted", error=error.message)
@@ -250,8 +266,31 @@ class IntakeRunner:
                 self._database.outage.failed("follow executions", error)
                 await asyncio.sleep(0.5)
 
+    def _note_events(self, events: list[FollowedEvent]) -> int:
+        """Note events, and have them reported. Return the number of their executions."""
+        changed: dict[UUID, FollowedMessage] = {}
+        for execution_id, event in events:
+            followed = self._followed.get(execution_id)
+            if followed is not None:
+                followed.add(event)
+                changed[execution_id] = followed
+        for execution_id, followed in changed.items():
+            self._schedule_report(execution_id, followed)
+        return len(changed)
+
     def _schedule_report(self, execution_id: UUID, followed: FollowedMessage) -> None:
-        if execution_id not in self._reports and followed.has_news:
+        """Report an end at once, and other news a moment later: a short job is reported once, with its end."""
+        if execution_id in self._reports or not followed.has_news:
+            return
+        if followed.ended.is_set():
+            self._start_report(execution_id, followed)
+        elif followed.report_timer is None:
+            loop = asyncio.get_running_loop()
+            followed.report_timer = loop.call_later(_REPORT_DELAY, self._start_report, execution_id, followed)
+
+    def _start_report(self, execution_id: UUID, followed: FollowedMessage) -> None:
+        followed.cancel_timer()
+        if execution_id not in self._reports and self._followed.get(execution_id) is followed:
             task = asyncio.create_task(self._report(execution_id, followed), name="intake report")
             self._reports[execution_id] = task
 
@@ -285,18 +324,18 @@ class IntakeRunner:
             await self._pushes.started(followed.message)
             followed.start_pushed = True
 
-    async def _report_news(self, followed: FollowedMessage) -> int:
-        update, newest = followed.take_update()
+    async def _report_news(self, followed: FollowedMessage, execution: Execution | None = None) -> int:
+        update, newest = followed.take_update(execution)
         if update.events:
             await self._retries.repeat("report", lambda: self._intake.report(followed.message, update))
         return newest
 
     async def _finish(self, execution_id: UUID, followed: FollowedMessage) -> None:
-        execution = await self._reads.write(execution_id, size=followed.jobs)
+        execution = await self._reads.read(execution_id, jobs=followed.jobs)
         outcome = await self._retries.repeat("publish", lambda: self._outcome(execution, followed.message.key.source))
         # Before the source: a message that is closed there has its status stored.
         await self._pushes.ended(followed.message, outcome)
-        newest = await self._report_news(followed)
+        newest = await self._report_news(followed, execution)
         await self._retries.repeat("finish", lambda: self._intake.finish(followed.message, outcome))
         await self._closes.write((followed.message.key, newest))
         self.counters.closed += 1
@@ -308,18 +347,14 @@ class IntakeRunner:
         except BadSource as error:
             return Outcome(execution, publish_error=error.message)
 
-    async def _read_group(self, ids: list[UUID]) -> list[Execution | Exception]:
-        found = await self._database.repeat(
-            lambda: get_executions(self._database, ids, self._runtime.sign), timeout=float("inf")
-        )
-        return [found.get(id) or NotFound(f"There is no execution {id}.") for id in ids]
-
     async def _close_group(self, items: list[tuple[MessageKey, int]]) -> list[None]:
         await self._store.close(dict(items))
         return [None] * len(items)
 
     def _forget(self, execution_id: UUID) -> None:
-        if self._followed.pop(execution_id, None) is not None:
+        followed = self._followed.pop(execution_id, None)
+        if followed is not None:
+            followed.cancel_timer()
             self._follower.remove(execution_id)
             self._has_room.set()
 
@@ -387,6 +422,8 @@ class IntakeRunner:
             await asyncio.wait(begun, timeout=_STOP_TIMEOUT)
         for task in (*self._accepts, *self._reports.values()):
             task.cancel()
+        for followed in self._followed.values():
+            followed.cancel_timer()  # these news are reported by the next process
         self._follower.close()
         try:
             async with asyncio.timeout(_STOP_TIMEOUT):

@@ -133,6 +133,15 @@ FrameRate = Annotated[float | str, AfterValidator(_check_rate)]
 LoudnessOption = Annotated[bool | float, AfterValidator(_check_loudness)]
 """A loudness target in LUFS. False leaves the loudness unchanged; true is the default target."""
 
+Strict = Annotated[
+    bool,
+    Field(
+        description="Refuse a file that is cut off or damaged. By default what can be read is used, with a note about "
+        "what is missing"
+    ),
+]
+"""Whether a damaged source is an error."""
+
 BitRate = Annotated[int, BeforeValidator(parse_bit_rate), Field(ge=8_000, le=500_000_000)]
 """Bits per second."""
 

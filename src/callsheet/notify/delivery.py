@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import httpx2
 
 from callsheet.domain.errors import BadSource
+from callsheet.domain.json_storage import shown_text
 from callsheet.files.fetch import parse_retry_after
 
 _GONE = 410
@@ -70,7 +71,7 @@ async def _send(
     headers = {**headers, "Content-Type": "application/json"}
     # The response body is not read, as it can be endless.
     async with client.stream(method, url, content=body, headers=headers) as response:
-        message = f"{response.status_code} {response.reason_phrase}".strip()[:300]
+        message = shown_text(f"{response.status_code} {response.reason_phrase}".strip()[:300])
         if response.is_redirect:
             message += " (redirects are not followed)"
         return DeliveryResult(

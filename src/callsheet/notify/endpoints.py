@@ -13,9 +13,10 @@ from callsheet.domain.did_you_mean import did_you_mean
 from callsheet.domain.errors import InvalidState, NotFound, Problem, ProblemList
 from callsheet.domain.ids import new_id
 from callsheet.domain.model import Model
-from callsheet.notify.callback import callback_problems
+from callsheet.domain.standard_webhooks import secret_text
+from callsheet.files.receiver_urls import callback_problems
 from callsheet.notify.event_types import EXECUTION_ENDS, SUBSCRIBABLE
-from callsheet.notify.signature import endpoint_secret, secret_text
+from callsheet.notify.signature import endpoint_secret
 from callsheet.settings import Settings
 
 MAX_ENDPOINTS = 50

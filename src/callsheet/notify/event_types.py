@@ -6,6 +6,8 @@ from callsheet.domain.event_types import EventType
 
 AlertType = Literal["alert.queue_failing", "alert.endpoint_disabled"]
 TEST: Literal["webhook.test"] = "webhook.test"
+AD_ACTION: Literal["ad.action"] = "ad.action"
+"""The approved action of an `ad-action` job. It goes to the URL in the params of the job, and to no endpoint."""
 
 _TYPES = (*EventType, *get_args(AlertType))
 SUBSCRIBABLE: tuple[str, ...] = (

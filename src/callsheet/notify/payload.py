@@ -16,7 +16,7 @@ from callsheet.domain.records import StoredArtifact
 from callsheet.domain.statuses import JobStatus
 from callsheet.engine.reads.artifacts import SignUrl, signed_artifact
 from callsheet.engine.reads.jobs import with_urls
-from callsheet.notify.event_types import EXECUTION_ENDS
+from callsheet.notify.event_types import AD_ACTION, EXECUTION_ENDS
 from callsheet.notify.payload_schema import EndedExecution, EventJob, WebhookJob
 
 MAX_BYTES = 20_000
@@ -36,17 +36,20 @@ class Webhook:
     event_number: int | None
     data: str
     """JSON text."""
+    traceparent: str | None = None
+    """Trace of the request that submitted the execution."""
 
 
 def build_payload(webhook: Webhook, *, sign: SignUrl, base_url: str) -> bytes:
     """Return the JSON body of a webhook.
 
-    It never contains params. A body above 20 kB is shortened in steps: without results, with failed jobs only, without
-    jobs and artifacts, without metadata. `truncated` is true then, and `statusUrl` returns everything.
+    It never contains params, except for the action of an `ad-action` job. A body of an event above 20 kB is shortened
+    in steps: without results, with failed jobs only, without jobs and artifacts, without metadata. `truncated` is true
+    then, and `statusUrl` returns everything.
     """
     facts = orjson.loads(webhook.data)
     message = {"type": webhook.type, "timestamp": webhook.created_at.astimezone(UTC)}
-    if webhook.execution_id is None:
+    if webhook.execution_id is None or webhook.type == AD_ACTION:
         return orjson.dumps(message | facts)
     around = {
         "executionId": str(webhook.execution_id),

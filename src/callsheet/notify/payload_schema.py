@@ -7,6 +7,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from typing_extensions import TypeAliasType
 
+from callsheet.ads.fatigue_report import AdReference
+from callsheet.domain.approvals import ApprovalDecision
 from callsheet.domain.event_types import EventType
 from callsheet.domain.events import EVENT_CLASSES, ExecutionCancelled, ExecutionFailed, ExecutionSucceeded
 from callsheet.domain.model import Model
@@ -158,6 +160,24 @@ _event_webhooks = tuple(_event_webhook(event) for event in EVENT_CLASSES if even
 _AnyEventWebhook: TypeAlias = Union[_event_webhooks]  # type: ignore[valid-type]  # noqa: UP007
 EventWebhook = TypeAliasType("EventWebhook", Annotated[_AnyEventWebhook, Field(discriminator="type")])
 """Sent to endpoints for the other events of executions and jobs."""
+
+
+class ApprovedAction(Model):
+    """An action that a person has approved."""
+
+    execution_id: UUID
+    job_record_id: UUID = Field(description="Id of the `ad-action` job; the id of the webhook is the same")
+    action: Literal["pause", "rotate"]
+    ads: list[AdReference]
+    reason: str | None
+    approval: ApprovalDecision
+
+
+class AdActionWebhook(_Webhook):
+    """Sent to the URL of an `ad-action` job. Deliveries of one action have the same id: do it once."""
+
+    type: Literal["ad.action"]
+    data: ApprovedAction
 
 
 class AlertWebhook(Model):

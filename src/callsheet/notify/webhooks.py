@@ -1,6 +1,7 @@
 """Delivery of the webhooks in the outbox."""
 
 import asyncio
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,17 +14,21 @@ import structlog
 from callsheet.db.database import Connection, Database
 from callsheet.db.outages import DATABASE_ERRORS, TRANSIENT_ERRORS
 from callsheet.db.statements import sql
+from callsheet.domain.standard_webhooks import signed_headers
 from callsheet.engine.reads.artifacts import SignUrl
 from callsheet.files.fetch import redact_url
+from callsheet.files.receiver_urls import callback_problems
 from callsheet.files.ssrf_guard import guarded_client
-from callsheet.notify.callback import callback_problems
+from callsheet.metrics import catalog
+from callsheet.metrics.changes import count, observe
 from callsheet.notify.delivery import DeliveryResult, deliver
 from callsheet.notify.endpoint_health import record_failure, record_success
 from callsheet.notify.payload import Webhook, build_payload
 from callsheet.notify.receivers import MAX_CONCURRENT, Receivers
 from callsheet.notify.retry_schedule import retry_delay
-from callsheet.notify.signature import endpoint_secret, installation_secret, signed_headers
+from callsheet.notify.signature import endpoint_secret, installation_secret
 from callsheet.settings import Settings
+from callsheet.tracing import Span, current_traceparent, span, traceparent_of
 
 log = structlog.get_logger(__name__)
 
@@ -201,7 +206,13 @@ class WebhookSender:
             log.error("webhook could not be built", webhook=str(delivery.webhook.id), exc_info=error)
             return DeliveryResult(f"not sent: {type(error).__name__}")
         headers = signed_headers(target.secrets, str(delivery.webhook.id), datetime.now(UTC), body)
-        return await deliver(client, target.url, body, headers, timeout=self._timeout)
+        with _span(delivery) as current:
+            if (traceparent := current_traceparent()) is not None:
+                headers = {**headers, "traceparent": traceparent}
+            result = await deliver(client, target.url, body, headers, timeout=self._timeout)
+            if not result.delivered:
+                current.fail(result.message)
+            return result
 
     async def _record(self, delivery: _Delivery, result: DeliveryResult) -> None:
         delay = None
@@ -228,12 +239,36 @@ class WebhookSender:
             )
 
         await self._database.retry(record, transaction=True)
+        if delivery.target.refusal is None:
+            count(
+                catalog.WEBHOOK_DELIVERIES,
+                "delivered" if result.delivered else "failed" if delay is None else "retried",
+            )
+            observe(catalog.WEBHOOK_LATENCY, result.duration)
         _log_result(delivery, result, delay)
 
 
 def _delivery(row: Any, target: _Target) -> _Delivery:
-    webhook = Webhook(row["id"], row["type"], row["created_at"], row["execution_id"], row["event_number"], row["data"])
+    webhook = Webhook(
+        row["id"],
+        row["type"],
+        row["created_at"],
+        row["execution_id"],
+        row["event_number"],
+        row["data"],
+        row["traceparent"],
+    )
     return _Delivery(webhook, target, row["attempts"], row["attempts"] - row["resent_after"])
+
+
+def _span(delivery: _Delivery) -> AbstractContextManager[Span]:
+    webhook = delivery.webhook
+    facts: dict[str, str | int] = {"callsheet.webhook": str(webhook.id), "callsheet.attempt": delivery.attempts}
+    if webhook.execution_id is None:
+        return span(f"webhook {webhook.type}", kind="client", attributes=facts)
+    facts["callsheet.execution"] = str(webhook.execution_id)
+    parent = traceparent_of(webhook.traceparent, webhook.execution_id)
+    return span(f"webhook {webhook.type}", kind="client", parent=parent, attributes=facts)
 
 
 def _log_result(delivery: _Delivery, result: DeliveryResult, delay: float | None) -> None:

@@ -129,9 +129,11 @@ class BlockingContext:
         """Download an input file and return its path. Raises as `Context.fetch_input` does."""
         return cast(Path, self._call("fetch_input", source))
 
-    def keep(self, path: Path, *, name: str | None = None, media_type: str | None = None) -> Artifact:
-        """Store a finished file and return its artifact. Raises as `Context.keep` does."""
-        return cast(Artifact, self._call("keep", path, name=name, media_type=media_type))
+    def keep(
+        self, path: Path, *, name: str | None = None, media_type: str | None = None, at_once: bool = False
+    ) -> Artifact:
+        """Store a finished file and return its artifact, as `Context.keep` does, and with its errors."""
+        return cast(Artifact, self._call("keep", path, name=name, media_type=media_type, at_once=at_once))
 
     def once(self, step: str, action: Callable[[], T], kind: "type[T] | TypeAdapter[T]") -> T:
         """Run a side effect at most once in the life of the job; see `Context.once`.

@@ -5,8 +5,9 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, get_type_hints, overload
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, get_type_hints, overload
 from uuid import UUID
 
 from pydantic import BaseModel, TypeAdapter
@@ -20,6 +21,7 @@ from callsheet.media.ffmpeg.runner import FFmpeg
 from callsheet.operation_api.blocking_context import BlockingContext
 from callsheet.operation_api.run_in_process import in_process
 from callsheet.operation_api.run_in_thread import in_thread
+from callsheet.operation_api.state_store import StateStore
 from callsheet.providers.contract import Provider, SubmitRequest, Task, TaskStatus
 from callsheet.settings import Settings
 
@@ -151,6 +153,10 @@ class Context(Protocol):
         """Cache of intermediate files, shared by all jobs."""
 
     @property
+    def store(self) -> StateStore:
+        """State of the operation in tables of its own; its writes are part of the completion."""
+
+    @property
     def comfyui(self) -> Pool:
         """The ComfyUI servers of this worker."""
 
@@ -166,8 +172,19 @@ class Context(Protocol):
     async def child_results(self) -> Mapping[str, dict[str, Any] | None]:
         """Return the results of the child jobs by their `ChildJob.id`; None for a failed child."""
 
+    @property
+    def progress_before(self) -> float:
+        """Progress of the run before, from 0 to 1, if the operation resumes its work after a lost worker; else 0."""
+
     def progress(self, done: float, message: str | None = None) -> None:
         """Report progress, from 0 to 1. Can be called at any rate; writes to the database are throttled."""
+
+    async def show_wait(self, message: str | None, *, stops_clock: bool = False, **facts: Any) -> None:
+        """Show that the run waits for a server, and for what; with None, that it continues.
+
+        The wait reason of the job is `server`, with these facts. With `stops_clock`, the wait does not count towards
+        the time limit.
+        """
 
     def log(self, message: str, **facts: Any) -> Awaitable[None]:
         """Record a message for people as an event `job.log`. Do not include secrets. See `publish` for awaiting it."""
@@ -189,12 +206,18 @@ class Context(Protocol):
         of the storage are wrong.
         """
 
-    async def keep(self, path: Path, *, name: str | None = None, media_type: str | None = None) -> Artifact:
+    async def keep(
+        self, path: Path, *, name: str | None = None, media_type: str | None = None, at_once: bool = False
+    ) -> Artifact:
         """Store a finished file and return its artifact, for the operation's result.
 
-        It becomes an artifact of the job when the run succeeds. An outage or a full storage is waited for: the file
-        stays in its place, only the transfer is repeated, and the time limit of the job is paused. Raises DiskFull or
-        StorageUnreachable when that lasts too long, and StorageRejected when the settings of the storage are wrong.
+        It becomes an artifact of the job when the run succeeds. With `at_once`, it becomes one now, is published as
+        `artifact`, and stays one if the run does not succeed (`StoredArtifact.from_unfinished_run`): for results of
+        long work that are useful alone.
+
+        An outage or a full storage is waited for: the file stays in its place, only the transfer is repeated, and the
+        time limit of the job is paused. Raises DiskFull or StorageUnreachable when that lasts too long, StorageRejected
+        when the settings of the storage are wrong, and, with `at_once`, LeaseLost when another run has the job now.
         """
 
     async def once(self, step: str, action: Callable[[], Awaitable[T]], kind: type[T] | TypeAdapter[T]) -> T:
@@ -281,12 +304,28 @@ class Operation:
     """Exceptions that are retried; all others are final."""
     on_worker_lost: WorkerLostPolicy = "retry"
     needs: frozenset[str] = frozenset()
-    """Requirements on the worker: `ffmpeg`, `gpu`, `speech`."""
+    """Requirements on the worker: `ffmpeg`, `gpu`, `interpolation`, `search` (of winners), `speech` (recognition),
+    `upscaling`, `voice`.
+    """
     aliases: tuple[str, ...] = ()
     blocking_validation: bool = False
     """Whether the validators of `params` read files. Plans with such an operation are validated in a thread."""
+    estimate_cost: "EstimateCost | None" = None
+    """None: its jobs cost nothing at providers, or it is not known that they do."""
     validation_context: Settings | None = field(default=None, compare=False, repr=False)
     """Settings for the validators of `params` (pydantic's `ValidationInfo.context`); see `Catalog.with_settings`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a job is expected to cost at a provider."""
+
+    dollars: Decimal | None
+    """None: it may cost something, and how much is not known."""
+
+
+EstimateCost: TypeAlias = Callable[[Mapping[str, Any], Settings], Estimate]
+"""Returns what a job costs, from its params as submitted, with references."""
 
 
 class Declare(Protocol):
@@ -316,6 +355,7 @@ def operation(
     needs: Iterable[str] = (),
     aliases: Iterable[str] = (),
     blocking_validation: bool = False,
+    estimate_cost: EstimateCost | None = None,
     run_in: RunIn | None = None,
 ) -> Declare:
     """Declare a function as an operation: `async (job: Context, params) -> result`, or without `async`.
@@ -333,6 +373,8 @@ def operation(
     - `on_worker_lost`: what happens when the worker of a run is lost (`WorkerLostPolicy`).
     - `needs`: requirements on the worker, such as `ffmpeg`.
     - `blocking_validation`: the validators of the params read files, so plans with it are validated in a thread.
+    - `estimate_cost`: returns what a job costs at a provider, from its params and the settings. It may read files if
+      the validators do.
     - `run_in`: where a plain function `(job: BlockingContext, params) -> result` runs: in a `thread` (default), or in a
       `process` of its own, which can be killed.
 
@@ -361,6 +403,7 @@ def operation(
             needs=frozenset(needs),
             aliases=tuple(aliases),
             blocking_validation=blocking_validation,
+            estimate_cost=estimate_cost,
         )
 
     return declare

@@ -3,9 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from callsheet.ads.winners.indexes import why_no_index
 from callsheet.domain.errors import ConfigurationError
+from callsheet.embeddings.engines import why_no_embedder
+from callsheet.media.enhancement.process import INSTALL_WITH, installed_runtimes
 from callsheet.media.ffmpeg.binary import find_ffmpeg
 from callsheet.media.speech.engines import ENGINES
+from callsheet.media.voice import hibari
 from callsheet.operation_api.catalog import Catalog
 from callsheet.settings import Settings
 
@@ -31,10 +35,26 @@ def _why_no_speech(_settings: Settings) -> str | None:
     return f"No speech recognition is installed; run {commands}"
 
 
+def _why_no_voice(_settings: Settings) -> str | None:
+    return None if hibari.installed() else f"No speech synthesis is installed; run {hibari.INSTALL_WITH}"
+
+
+def _why_no_model_runtime(_settings: Settings) -> str | None:
+    return None if installed_runtimes() else f"Neither ncnn nor onnxruntime is installed; run {INSTALL_WITH}"
+
+
+def _why_no_search(settings: Settings) -> str | None:
+    return why_no_index() or why_no_embedder(settings)
+
+
 CHECKS: dict[str, Callable[[Settings], str | None]] = {
     "ffmpeg": _why_no_ffmpeg,
     "gpu": _why_no_gpu,
+    "interpolation": _why_no_model_runtime,
+    "search": _why_no_search,
     "speech": _why_no_speech,
+    "upscaling": _why_no_model_runtime,
+    "voice": _why_no_voice,
 }
 """Check of each requirement: returns why it is not met, or None. A requirement without a check is never met."""
 

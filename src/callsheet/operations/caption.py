@@ -21,6 +21,7 @@ from callsheet.media.subtitles import subtitle_writers
 from callsheet.media.subtitles.cue_segmentation import Cue, ReadingLimits, segment_cues
 from callsheet.media.subtitles.line_breaks import join_words
 from callsheet.media.subtitles.style import TextStyle
+from callsheet.media.values import Strict
 from callsheet.operation_api.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
 from callsheet.operations.transcription_cache import transcribe_cached
@@ -85,6 +86,7 @@ class CaptionParams(Model):
         "vtt file contains word timestamps",
     )
     words: bool = Field(False, description="Include every word with its times in the result")
+    strict: Strict = False
 
     @field_validator("language", mode="before")
     @classmethod
@@ -157,10 +159,10 @@ class CaptionResult(Model):
 async def caption(job: Context, params: CaptionParams) -> CaptionResult:
     """Transcribe the speech of a file and write subtitles."""
     engine = find_engine(params.engine)
-    source = await read_media(job, params.src, "src", "audio")
+    source = await read_media(job, params.src, "src", "audio", strict=params.strict)
     audio = job.dir / "speech.wav"
     on_extract = _progress_range(job, 0.0, 0.1, "extracting audio")
-    seconds = await extract_speech(job.ffmpeg, source, audio, on_progress=on_extract)
+    extracted = await extract_speech(job.ffmpeg, source, audio, on_progress=on_extract)
     request = TranscriptionRequest(
         audio=audio,
         model=params.model or job.settings.caption_model,
@@ -169,7 +171,7 @@ async def caption(job: Context, params: CaptionParams) -> CaptionResult:
     )
     transcript = await transcribe_cached(job, engine, request, _progress_range(job, 0.1, 0.97, "transcribing"))
     await asyncio.to_thread(audio.unlink)
-    until = max(seconds, source.length)
+    until = max(extracted.seconds, source.length)
     cues = await asyncio.to_thread(segment_cues, transcript.words, params.reading_limits, until=until)
     files = await asyncio.to_thread(_write_files, job.dir, params, source, transcript, cues)
     artifacts = {
@@ -183,10 +185,15 @@ async def caption(job: Context, params: CaptionParams) -> CaptionResult:
         text=join_words(transcript.words),
         language=transcript.language,
         language_probability=transcript.language_probability,
-        duration=round(seconds, 3),
+        duration=round(extracted.seconds, 3),
         cues=len(cues),
         words=_spoken_words(transcript.words) if params.words else None,
-        notes=[*transcript.notes, *([] if transcript.words else ["no speech was found, so the captions are empty"])],
+        notes=[
+            *source.notes,
+            *extracted.notes,
+            *transcript.notes,
+            *([] if transcript.words else ["no speech was found, so the captions are empty"]),
+        ],
     )
 
 

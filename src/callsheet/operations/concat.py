@@ -1,5 +1,6 @@
 """Concat: join files into one, by stream copy if they match."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +13,7 @@ from callsheet.domain.errors import BadParams, Problem
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
 from callsheet.media.clips.concat import concat_audio, concat_files, reencode_reason
+from callsheet.media.encoding.downmix import downmix_notes
 from callsheet.media.encoding.encoders import EncodeSettings, select_encoder
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering.frame_size import even_size
@@ -20,7 +22,7 @@ from callsheet.media.rendering.renderer import Renderer
 from callsheet.media.rendering.scene_filters import Canvas
 from callsheet.media.rendering.schedule import build_schedule
 from callsheet.media.timeline.scene import Scene
-from callsheet.media.values import Fit, FrameRate, Preset, Quality, even, parse_rate
+from callsheet.media.values import Fit, FrameRate, Preset, Quality, Strict, even, parse_rate
 from callsheet.operation_api.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
 from callsheet.operations.progress import progress_callback
@@ -52,6 +54,7 @@ class ConcatParams(Model):
     quality: Quality | None = None
     crf: int | None = Field(None, ge=0, le=51)
     preset: Preset | None = Field(None, description="x264 preset. Default: from the settings")
+    strict: Strict = False
 
     @model_validator(mode="before")
     @classmethod
@@ -88,12 +91,15 @@ class ConcatResult(Model):
     duration: float = Field(description="Seconds")
     copied: bool = Field(description="Whether the video was copied without encoding")
     reason: str = Field(description="Why it was or was not copied")
+    notes: list[str] = Field(default_factory=list, description="What is missing in a source, or was changed in it")
 
 
 @operation("concat", queue="transcode", timeout=timedelta(hours=1), needs={"ffmpeg"}, aliases=("join",))
 async def concat(job: Context, params: ConcatParams) -> ConcatResult:
     """Join files in order, without gaps between frames or samples."""
-    files = [await read_media(job, source, f"sources[{n}]") for n, source in enumerate(params.sources)]
+    files = [
+        await read_media(job, source, f"sources[{n}]", strict=params.strict) for n, source in enumerate(params.sources)
+    ]
     _check_same_kind(files)
     if not files[0].has_video:
         return await _join_audio(job, files)
@@ -102,12 +108,20 @@ async def concat(job: Context, params: ConcatParams) -> ConcatResult:
         raise BadParams([Problem("mode", "inconsistent_inputs", f"mode copy is not possible: {reason}")])
     if reason is None:
         joined = await concat_files(files, job.ffmpeg, job.dir, progress_callback(job))
-        return await _result(job, joined.path, joined.seconds, copied=True, reason="the files match")
+        notes = _notes(files, joined.notes)
+        return await _result(job, joined.path, joined.seconds, notes, copied=True, reason="the files match")
     plan = _render_plan(params, files)
     preset = params.preset or job.settings.ffmpeg_video_preset
     encoder = await select_encoder(job.ffmpeg, EncodeSettings(quality=params.quality, crf=params.crf, preset=preset))
     rendered = await Renderer(plan, encoder, job.ffmpeg, job.dir, progress_callback(job)).render()
-    return await _result(job, rendered.path, plan.schedule.seconds, copied=False, reason=reason)
+    notes = _notes(files, rendered.notes)
+    return await _result(job, rendered.path, plan.schedule.seconds, notes, copied=False, reason=reason)
+
+
+def _notes(files: list[MediaInfo], found: Iterable[str]) -> list[str]:
+    """Return what differs from the sources: what was found when they were opened and read, and how they were mixed."""
+    opened = [note for file in files for note in (*file.notes, *downmix_notes(file.path.name, file.audio_layout))]
+    return list(dict.fromkeys([*opened, *found]))
 
 
 def _check_same_kind(files: list[MediaInfo]) -> None:
@@ -124,7 +138,7 @@ def _check_same_kind(files: list[MediaInfo]) -> None:
 
 
 def _render_plan(params: ConcatParams, videos: list[MediaInfo]) -> RenderPlan:
-    rate = parse_rate(params.fps) if params.fps is not None else videos[0].rate
+    rate = parse_rate(params.fps) if params.fps is not None else videos[0].constant_rate
     scenes = [Scene.model_validate({"src": source}) for source in params.sources]
     first = videos[0].probe
     assert first.width is not None and first.height is not None  # noqa: S101 - it is a video
@@ -136,11 +150,14 @@ def _render_plan(params: ConcatParams, videos: list[MediaInfo]) -> RenderPlan:
 
 
 async def _join_audio(job: Context, files: list[MediaInfo]) -> ConcatResult:
-    path, seconds = await concat_audio(files, job.ffmpeg, job.dir, progress_callback(job))
+    path, seconds, found = await concat_audio(files, job.ffmpeg, job.dir, progress_callback(job))
     audio = await job.keep(path, name=path.name, media_type="audio/mp4")
-    return ConcatResult(audio=audio, duration=seconds, copied=False, reason="audio is decoded, joined and encoded once")
+    reason, notes = "audio is decoded, joined and encoded once", _notes(files, found)
+    return ConcatResult(audio=audio, duration=seconds, copied=False, reason=reason, notes=notes)
 
 
-async def _result(job: Context, path: Path, seconds: float, *, copied: bool, reason: str) -> ConcatResult:
+async def _result(
+    job: Context, path: Path, seconds: float, notes: list[str], *, copied: bool, reason: str
+) -> ConcatResult:
     video = await job.keep(path, name="joined.mp4", media_type="video/mp4")
-    return ConcatResult(video=video, duration=seconds, copied=copied, reason=reason)
+    return ConcatResult(video=video, duration=seconds, copied=copied, reason=reason, notes=notes)

@@ -1,5 +1,6 @@
 """Extract audio: write an audio stream of a file to an audio file."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -11,11 +12,12 @@ from callsheet.domain.errors import BadParams, Problem
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
 from callsheet.media.encoding import audio_bitrates
-from callsheet.media.ffmpeg.inputs import file_url, media_input
+from callsheet.media.encoding.downmix import Filter, downmix_filters, downmix_notes, filter_text, mono_filters
+from callsheet.media.ffmpeg.inputs import audio_input, file_url
 from callsheet.media.probing.output_checks import ExpectedAudio, check_stderr, verify_audio
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.probing.streams import Stream
-from callsheet.media.values import BitRate, Seconds
+from callsheet.media.values import BitRate, Seconds, Strict
 from callsheet.operation_api.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
 from callsheet.operations.progress import progress_callback
@@ -57,7 +59,9 @@ class ExtractAudioParams(Model):
         validation_alias=AliasChoices("format", "output_format", "outputFormat"),
         description="Default: the format that accepts the stream without encoding, else m4a",
     )
-    track: int = Field(0, ge=0, description="Number of the audio stream, from 0")
+    track: int | None = Field(
+        None, ge=0, description="Number of the audio stream, from 0. Default: the one that players select"
+    )
     start: Seconds = Field(0.0, validation_alias=AliasChoices("start", "trim_start", "trimStart"))
     duration: Seconds | None = Field(
         None, validation_alias=AliasChoices("duration", "length"), description="Default: to the end"
@@ -73,6 +77,8 @@ class ExtractAudioParams(Model):
         validation_alias=AliasChoices("bitrate", "audio_bitrate", "audioBitrate"),
         description="Bits per second, or '128k'. Not for wav and flac",
     )
+
+    strict: Strict = False
 
     @model_validator(mode="after")
     def _check_combination(self) -> "ExtractAudioParams":
@@ -93,6 +99,7 @@ class ExtractAudioResult(Model):
     audio: Artifact
     duration: float = Field(description="Seconds")
     copied: bool = Field(description="Whether the audio was copied without encoding")
+    notes: list[str] = Field(default_factory=list, description="Deviations from the request, with the reason")
 
 
 @operation(
@@ -104,27 +111,42 @@ class ExtractAudioResult(Model):
 )
 async def extract_audio(job: Context, params: ExtractAudioParams) -> ExtractAudioResult:
     """Write an audio stream of a video or audio file to a file. Audio that starts after the video keeps its delay."""
-    source = await read_media(job, params.src, "src", "audio")
+    source = await read_media(job, params.src, "src", "audio", strict=params.strict)
     stream = _select_stream(source, params)
     format = params.format or _copy_format(stream)
     copied = _is_stream_copy(source, stream, params, format)
     output = job.dir / f"audio.{format}"
     seconds = _output_seconds(source, stream, params)
-    args = [*media_input(source.path, start=params.start, length=params.duration), "-map", f"0:{stream.index}"]
-    args += ["-c:a", "copy"] if copied else _encode_args(stream, params, format)
+    args, early = audio_input(source.path, params.start, params.duration)
+    args += ["-map", f"0:{stream.index}"]
+    downmix, notes = ([], []) if copied else await _downmix(job, source, stream, params)
+    args += ["-c:a", "copy"] if copied else _encode_args(stream, params, format, early, downmix)
     report = await job.ffmpeg.run(
         [*args, *_output_args(format), "-f", _FORMATS[format].muxer, file_url(output)],
         duration=seconds,
         on_progress=progress_callback(job),
         cwd=job.dir,
     )
-    check_stderr(report.stderr, f"'{source.path.name}'")
-    probe = await verify_audio(output, ExpectedAudio(seconds, params.channels, params.sample_rate))
+    damage = check_stderr(report.stderr, f"'{source.path.name}'", strict=params.strict)
+    expected = ExpectedAudio(None if damage else seconds, params.channels, params.sample_rate)
+    probe = await verify_audio(output, expected)
     audio = await job.keep(output, name=output.name, media_type=_FORMATS[format].media_type)
-    return ExtractAudioResult(audio=audio, duration=probe.duration or seconds, copied=copied)
+    return ExtractAudioResult(
+        audio=audio, duration=probe.duration or seconds, copied=copied, notes=[*source.notes, *notes, *damage]
+    )
+
+
+async def _downmix(
+    job: Context, source: MediaInfo, stream: Stream, params: ExtractAudioParams
+) -> tuple[list[Filter], list[str]]:
+    if params.channels == 1:
+        return await mono_filters(job.ffmpeg, source, stream)
+    return downmix_filters(stream.channel_layout), [*downmix_notes(source.path.name, stream.channel_layout)]
 
 
 def _select_stream(source: MediaInfo, params: ExtractAudioParams) -> Stream:
+    if params.track is None:
+        return source.audio
     if params.track >= len(source.audio_streams):
         count = f"the file has {len(source.audio_streams)} audio stream{'s' if len(source.audio_streams) > 1 else ''}"
         raise BadParams([Problem("track", "no_such_track", f"{count}, counted from 0; got {params.track}")])
@@ -141,13 +163,16 @@ def _is_stream_copy(source: MediaInfo, stream: Stream, params: ExtractAudioParam
     return whole and stream.codec in _FORMATS[format].stream_copy_codecs and all(value is None for value in requested)
 
 
-def _encode_args(stream: Stream, params: ExtractAudioParams, format: AudioFormat) -> list[str]:
+def _encode_args(
+    stream: Stream, params: ExtractAudioParams, format: AudioFormat, early: float, downmix: Sequence[Filter]
+) -> list[str]:
     info = _FORMATS[format]
     max_channels = 2 if format == "mp3" else 8
-    channels = params.channels or min(max_channels, stream.channels or 2)
+    mixed = 2 if downmix else stream.channels or 2
+    channels = params.channels or min(max_channels, mixed)
     rate = params.sample_rate or _default_sample_rate(stream, format)
     bits = params.bitrate or (info.bitrate and info.bitrate * channels)
-    filters = f"aresample={rate}:async=1:first_pts=0"
+    filters = f"asetpts=PTS-{early:.6f}/TB,aresample={rate}:async=1:first_pts=0,{filter_text(downmix)}".rstrip(",")
     filters += f",atrim=end_sample={round(params.duration * rate)}" if params.duration else ""
     return [
         *("-af", filters, "-ac", str(channels), "-ar", str(rate)),

@@ -10,8 +10,10 @@ from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
 from callsheet.domain.text_form import TextForm
 from callsheet.media.encoding import encoders
+from callsheet.media.encoding.downmix import downmix_notes
 from callsheet.media.encoding.loudness import Target, loudness_target, read_audio_filter
 from callsheet.media.filters.audio_filter_parser import validate_audio_filter
+from callsheet.media.filters.sdr import sdr_filters
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering.final_mux import render_with_copied_video
 from callsheet.media.rendering.frame_size import even_size, parse_ratio
@@ -20,7 +22,7 @@ from callsheet.media.rendering.renderer import Renderer
 from callsheet.media.rendering.scene_filters import Canvas
 from callsheet.media.rendering.schedule import build_schedule
 from callsheet.media.timeline.scene import Scene
-from callsheet.media.values import Fit, FrameRate, LoudnessOption, Preset, Quality, parse_rate
+from callsheet.media.values import Fit, FrameRate, LoudnessOption, Preset, Quality, Strict, parse_rate
 from callsheet.operation_api.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
 from callsheet.operations.progress import progress_callback
@@ -49,6 +51,7 @@ class FinishParams(Model):
     preset: Preset | None = Field(None, description="x264 preset. Default: from the settings")
     quality: Quality | None = None
     crf: int | None = Field(None, ge=0, le=51)
+    strict: Strict = False
 
     @model_validator(mode="after")
     def _exclusive_fields(self) -> "FinishParams":
@@ -69,7 +72,7 @@ class FinishResult(Model):
 @operation("finish", queue="render", priority=10, timeout=timedelta(hours=1), needs={"ffmpeg"})
 async def finish(job: Context, params: FinishParams) -> FinishResult:
     """Bring a video to its final frame size, loudness and compression. A video without audio stays without audio."""
-    source = await read_media(job, params.video, "video", "video")
+    source = await read_media(job, params.video, "video", "video", strict=params.strict)
     plan = _render_plan(job, params, source)
     if _is_final_format(source, plan) and not _requests_encode(params):
         made = await render_with_copied_video(plan, source, job.ffmpeg, job.dir, progress_callback(job))
@@ -81,11 +84,12 @@ async def finish(job: Context, params: FinishParams) -> FinishResult:
         made = await Renderer(plan, encoder, job.ffmpeg, job.dir, progress_callback(job)).render()
         notes = list(made.notes)
     video = await job.keep(made.path, name="finished.mp4", media_type="video/mp4")
-    return FinishResult(video=video, duration=plan.schedule.seconds, notes=notes)
+    opened = [*source.notes, *downmix_notes(source.path.name, source.audio_layout)]
+    return FinishResult(video=video, duration=plan.schedule.seconds, notes=[*opened, *notes])
 
 
 def _render_plan(job: Context, params: FinishParams, source: MediaInfo) -> RenderPlan:
-    rate = parse_rate(params.fps) if params.fps is not None else source.rate
+    rate = parse_rate(params.fps) if params.fps is not None else source.constant_rate
     scenes = build_schedule([Scene.model_validate({"src": params.video})], [source], rate)
     ratio = parse_ratio(params.aspect_ratio or job.settings.ffmpeg_aspect_ratio)
     short = min(source.probe.width or 0, source.probe.height or 0)
@@ -107,11 +111,13 @@ def _is_final_format(source: MediaInfo, plan: RenderPlan) -> bool:
         and video.pixel_aspect_ratio in (None, "1:1")
         and video.color_range in (None, "tv")
         and (probe.width, probe.height) == (canvas.width, canvas.height)
-        and (probe.video_codec, probe.pixel_format, probe.rotation) == ("h264", "yuv420p", 0)
+        and (probe.video_codec, probe.pixel_format, probe.turned) == ("h264", "yuv420p", False)
         and abs((probe.frames or 0) - plan.schedule.frames) <= 1
         and source.rate == canvas.rate
         and source.video_delay < 1 / (2 * canvas.rate)
-        and not source.hdr
+        and not sdr_filters(source)
+        and not source.interlaced
+        and not source.hidden_frames
     )
 
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from callsheet.operation_api.contract import Context, operation
 from callsheet.operations.generate_params import GenerateParams
+from callsheet.operations.generate_price import estimate_generation
 from callsheet.operations.generate_results import GenerateResult, collect_result
 from callsheet.operations.generate_submission import (
     SubmittedTask,
@@ -25,6 +26,7 @@ from callsheet.operations.local_first import generate_locally
     aliases=("pipeline:generate",),
     # Params are validated against the model registry, which is a file.
     blocking_validation=True,
+    estimate_cost=estimate_generation,
 )
 async def generate(job: Context, params: GenerateParams) -> GenerateResult:
     """Generate videos, images or audio with a model; the request is submitted once, and its outputs are stored."""

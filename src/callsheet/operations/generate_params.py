@@ -10,7 +10,9 @@ from callsheet.domain.errors import Problem
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
 from callsheet.domain.validation_problems import validation_error
-from callsheet.providers.registry import read_registry
+from callsheet.operations.comfyui.workflow_checks import workflow_problem
+from callsheet.providers.model_records import LOCAL_COMFYUI
+from callsheet.providers.registry import Registry, read_registry
 from callsheet.settings import Settings
 
 _NOT_INPUTS = frozenset({"model_id", "inputs", "provider", "waiting"})
@@ -48,9 +50,23 @@ class GenerateParams(Model):
         if isinstance(info.context, Settings):
             registry = read_registry(info.context.models_file)
             problems = registry.problems(self.model_id, self.given_inputs(), self.provider)
+            problems = problems or self._workflow_problems(registry, info.context)
             if problems:
                 raise validation_error(self.locate(problems), "generate")
         return self
+
+    def _workflow_problems(self, registry: Registry, settings: Settings) -> list[Problem]:
+        """Return why the stored workflows of local offers cannot be used, unless another provider can."""
+        model = registry.get(self.model_id)
+        offers = [] if model is None else model.offers_by(self.provider)
+        if any(offer.provider != LOCAL_COMFYUI for offer in offers):
+            return []
+        found = [workflow_problem(offer.model, settings) for offer in offers]
+        if None in found:
+            return []
+        return [
+            Problem("modelId", each.code, f"{self.model_id} is a workflow: {each.message}") for each in found if each
+        ]
 
     def given_inputs(self) -> dict[str, Any]:
         """Return the inputs that are set, by their names in the registry."""

@@ -18,6 +18,7 @@ from callsheet.files.content_sniffing import sniff_media_type
 from callsheet.files.media_types import guess_media_type
 from callsheet.operation_api.contract import Context, OpenSubmission
 from callsheet.operations.generate_params import GenerateParams
+from callsheet.operations.generate_price import price_of
 from callsheet.providers.contract import InputFile, Provider, SubmitRequest, Task
 from callsheet.providers.model_inputs import to_provider_inputs, validate_inputs
 from callsheet.providers.model_records import LOCAL_COMFYUI, GenerativeModel, Makes, Offer
@@ -103,7 +104,15 @@ async def submit(job: Context, params: GenerateParams, offer: Offer) -> Submitte
     provider = _provider(job, offer)
     webhook = job.webhook_url(provider) if (params.waiting or offer.waiting) == "webhook" else None
     inputs = await _provider_inputs(job, offer, params)
-    task = await job.submit_once(provider, SubmitRequest(offer.model, inputs, version=offer.version, webhook=webhook))
+    price = await asyncio.to_thread(price_of, offer, params.given_inputs(), job.settings.prices_file)
+    request = SubmitRequest(
+        offer.model,
+        inputs,
+        version=offer.version,
+        webhook=webhook,
+        price=None if price is None else float(price),
+    )
+    task = await job.submit_once(provider, request)
     return SubmittedTask(offer.model, task)
 
 

@@ -1,13 +1,16 @@
 """Local-first routing: a model that local ComfyUI servers offer runs there while their queue is short."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
 
-from callsheet.domain.errors import BadOutput, ProviderFailed
+from callsheet.domain.errors import BadOutput, BadParams, ProviderFailed
+from callsheet.domain.plan_validation import validate_params
 from callsheet.operation_api.contract import ChildJob, Context, RunChildJobs
 from callsheet.operations.comfyui.operation import comfyui as comfyui_operation
+from callsheet.operations.comfyui.params import ComfyUIParams
 from callsheet.operations.comfyui.results import ComfyUIResult
 from callsheet.operations.generate_params import GenerateParams
 from callsheet.operations.generate_results import GenerateResult
@@ -65,6 +68,14 @@ async def _run_workflow(
         return None
     plain = {name: _to_json(value) for name, value in inputs.items()}
     params = {"workflow": workflow, "inputs": plain, "patient": only_offer}
+    try:
+        await asyncio.to_thread(validate_params, params, ComfyUIParams, job.settings)
+    except BadParams as error:
+        reason = f"the workflow {workflow} cannot be used: {'; '.join(map(repr, error.problems))}"
+        if only_offer:
+            raise ProviderFailed(f"T{reason[1:]}", code=error.code) from None
+        job.log(f"not run on local servers: {reason}")
+        return None
     raise RunChildJobs([ChildJob(_CHILD_ID, comfyui_operation.name, params)])
 
 

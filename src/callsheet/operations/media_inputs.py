@@ -1,14 +1,20 @@
 """Media inputs of jobs: fetch, probe, and check against the operation and the limits."""
 
+import asyncio
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Protocol
 
-from callsheet.domain.errors import BadParams, Problem
+from callsheet.domain.errors import BadParams, FFmpegFailed, Problem
 from callsheet.domain.media_source import MediaSource
+from callsheet.media.clips.straightening import straighten
 from callsheet.media.ffmpeg.progress import format_duration
 from callsheet.media.ffmpeg.runner import FFmpeg
-from callsheet.media.probing.frame_index import measure_longest_gop
+from callsheet.media.normalization.normalize import normalize
+from callsheet.media.probing.cut_off import cut_off_notes, without_missing_part
+from callsheet.media.probing.mp4_boxes import incomplete_fragment
 from callsheet.media.probing.probe import MediaInfo, probe_details
 from callsheet.settings import Settings
 
@@ -36,19 +42,55 @@ class MediaContext(Protocol):
 
 
 async def read_media(
-    job: MediaContext, source: MediaSource, field: str, required: RequiredMedia = "media"
+    job: MediaContext,
+    source: MediaSource,
+    field: str,
+    required: RequiredMedia = "media",
+    *,
+    original: bool = False,
+    strict: bool = False,
 ) -> MediaInfo:
     """Download an input, probe it and return the result.
 
-    `field` is the name of its parameter, for errors. Raises BadParams if the file is not of the required kind or
-    exceeds the limits of the settings, BadSource if it is not allowed, SourceUnreachable if it cannot be downloaded,
-    FFmpegFailed if it cannot be read as media.
+    All operations open their inputs here. A picture that FFmpeg alone would show otherwise than viewers do is
+    normalized, unless `original` is set. A file whose clock jumps or whose audio changes its format is rewritten, and
+    the durations of a file that is cut off are those of what is there, with notes.
+
+    `field` is the name of its parameter, for errors. Raises BadParams if the file is not of the required kind, exceeds
+    the limits of the settings, or is cut off and `strict`; BadSource if it is not allowed, SourceUnreachable if it
+    cannot be downloaded, FFmpegFailed if it cannot be read as media.
     """
-    media = await probe_details(await job.fetch_input(source))
+    media = await _probe(job, await job.fetch_input(source))
     problems = [*_mismatches(media, required), *_exceeded_limits(media, job.settings)]
+    notes = [*media.notes, *await asyncio.to_thread(cut_off_notes, media)]
+    problems += [("cut_off", note) for note in notes if strict]
     if problems:
         raise BadParams([Problem(field, code, f"{message}: '{media.path.name}'") for code, message in problems])
-    return await measure_longest_gop(job.ffmpeg, media)
+    media = replace(without_missing_part(media), strict=strict, notes=tuple(notes))
+    if media.normalization is not None:
+        return media if original else await normalize(media, job.ffmpeg, job.dir)
+    return await straighten(job.ffmpeg, media, job.dir)
+
+
+async def _probe(job: MediaContext, path: Path) -> MediaInfo:
+    """Return the facts about a file, read to its end; those about its whole fragments if it ends inside of one."""
+    try:
+        return await probe_details(path, to_end=True)
+    except FFmpegFailed:
+        start = await asyncio.to_thread(incomplete_fragment, path)
+        if start is None:
+            raise
+    copy = job.dir / "fragments" / path.name
+    await asyncio.to_thread(_copy_start, path, copy, start)
+    note = f"'{path.name}' is cut off: its last fragment is incomplete"
+    return replace(await probe_details(copy, to_end=True), notes=(note,))
+
+
+def _copy_start(path: Path, copy: Path, size: int) -> None:
+    copy.parent.mkdir(exist_ok=True)
+    shutil.copyfile(path, copy)
+    with copy.open("r+b") as file:
+        file.truncate(size)
 
 
 def _mismatches(media: MediaInfo, required: RequiredMedia) -> Iterator[tuple[str, str]]:

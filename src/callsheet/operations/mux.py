@@ -9,18 +9,19 @@ from pydantic import AliasChoices, ConfigDict, Field, StringConstraints, model_v
 
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import BadParams, Problem
-from callsheet.domain.media_source import MediaSource
+from callsheet.domain.media_source import MediaSource, is_source
 from callsheet.domain.model import Model
 from callsheet.domain.text_form import TextForm
 from callsheet.media.clips.mux import AudioInput, MuxCommand, SubtitleInput, TrackTags
 from callsheet.media.clips.subtitle_track import read_subtitle_file
 from callsheet.media.encoding import codecs
 from callsheet.media.encoding.codecs import Format
+from callsheet.media.encoding.downmix import downmix_notes
 from callsheet.media.encoding.stream_copy_rules import accepts_audio_codec, accepts_video_codec, container_for
 from callsheet.media.probing.frame_index import FrameIndex, read_frame_index
 from callsheet.media.probing.output_checks import check_stderr, frame_count_problems, raise_on_problems
 from callsheet.media.probing.probe import MediaInfo, probe_details
-from callsheet.media.values import parse_seconds
+from callsheet.media.values import Strict, parse_seconds
 from callsheet.operation_api.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
 from callsheet.operations.progress import progress_callback
@@ -32,7 +33,7 @@ _Language = Annotated[str, TextForm(r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*$", "
 
 
 def _expand_source(value: Any) -> Any:
-    return {"src": value} if isinstance(value, str) else value
+    return {"src": value} if is_source(value) else value
 
 
 class AudioTrack(Model):
@@ -95,6 +96,7 @@ class MuxParams(Model):
         validation_alias=AliasChoices("format", "output_format", "outputFormat"),
         description="Default: mp4; webm or mkv for video codecs that mp4 does not support",
     )
+    strict: Strict = False
 
     @model_validator(mode="before")
     @classmethod
@@ -122,27 +124,30 @@ class MuxResult(Model):
 @operation("mux", queue="transcode", timeout=timedelta(minutes=30), needs={"ffmpeg"})
 async def mux(job: Context, params: MuxParams) -> MuxResult:
     """Add audio and subtitle tracks to a video, which is copied without encoding."""
-    video = await read_media(job, params.video, "video", "video")
+    video = await read_media(job, params.video, "video", "video", strict=params.strict)
     format = _format(params, video)
     audio = await _audio_inputs(job, params, video, format)
-    subtitles = [await _subtitle_input(job, number, track) for number, track in enumerate(params.subtitles)]
+    subtitles = [await _subtitle_input(job, number, track, format) for number, track in enumerate(params.subtitles)]
     index = await read_frame_index(job.ffmpeg, video)
-    frames, seconds = _end(params, audio, index)
+    frames, seconds = _end(params, video, audio, index)
     max_frames = frames if frames < len(index) else None
     command = MuxCommand(video, format, audio, subtitles, seconds, max_frames)
     output = job.dir / f"film.{format}"
     report = await job.ffmpeg.run(
         command.args(output), duration=seconds, on_progress=progress_callback(job), cwd=job.dir
     )
-    check_stderr(report.stderr, f"'{video.path.name}'")
+    damage = check_stderr(report.stderr, "the video or its audio", strict=params.strict)
     await _verify(job, output, command, frames)
     kept = await job.keep(output, name=output.name, media_type=codecs.MEDIA_TYPES[format])
-    return MuxResult(video=kept, duration=seconds, notes=_notes(command))
+    return MuxResult(video=kept, duration=seconds, notes=[*_notes(command), *damage])
 
 
 def _format(params: MuxParams, video: MediaInfo) -> Format:
     codec = video.probe.video_codec
     format = params.format or container_for(codec)
+    if video.hidden_frames and format != "mp4":
+        message = f"{format} cannot hide the frames that this file hides; choose mp4, or transcode the video first"
+        raise BadParams([Problem("format", "codec_does_not_fit", message)])
     if not accepts_video_codec(format, codec):
         message = f"{format} does not support {codec} video; transcode the video first"
         if accepts_video_codec("mkv", codec):
@@ -154,13 +159,13 @@ def _format(params: MuxParams, video: MediaInfo) -> Format:
 async def _audio_inputs(job: Context, params: MuxParams, video: MediaInfo, format: Format) -> list[AudioInput]:
     inputs: list[AudioInput] = []
     if params.keep_audio or not params.audio:
-        for stream in video.audio_streams:
+        for stream in sorted(video.audio_streams, key=lambda stream: stream.index != video.audio_index):
             tags = TrackTags(stream.language, stream.title, _is_default(None, inputs, params))
             copied = accepts_audio_codec(format, stream.codec)
             inputs.append(AudioInput(video, stream, tags, from_video=True, stream_copy=copied))
     for number, track in enumerate(params.audio):
-        source = await read_media(job, track.src, f"audio[{number}].src", "audio")
-        stream = source.audio_streams[0]
+        source = await read_media(job, track.src, f"audio[{number}].src", "audio", strict=params.strict)
+        stream = source.audio
         tags = TrackTags(track.language or stream.language, track.title, _is_default(track, inputs, params))
         # A negative offset and a volume need decoded samples.
         copied = track.volume == 1 and track.offset >= 0 and accepts_audio_codec(format, stream.codec)
@@ -175,19 +180,20 @@ def _is_default(track: AudioTrack | None, previous: list[AudioInput], params: Mu
     return not previous and not any(other.default for other in params.audio)
 
 
-async def _subtitle_input(job: Context, number: int, track: SubtitleTrack) -> SubtitleInput:
-    path = await job.fetch_input(track.src)
-    file = await asyncio.to_thread(read_subtitle_file, path, job.dir / f"subtitles{number:02d}.txt")
+async def _subtitle_input(job: Context, number: int, track: SubtitleTrack, format: Format) -> SubtitleInput:
+    path, copy = await job.fetch_input(track.src), job.dir / f"subtitles{number:02d}.txt"
+    file = await asyncio.to_thread(read_subtitle_file, path, copy, overlaps=format != "mp4")
     return SubtitleInput(file, TrackTags(track.language, track.title, track.default, track.forced))
 
 
-def _end(params: MuxParams, audio: list[AudioInput], index: FrameIndex) -> tuple[int, float]:
+def _end(params: MuxParams, video: MediaInfo, audio: list[AudioInput], index: FrameIndex) -> tuple[int, float]:
     """Return the number of frames and the duration of the output."""
-    video_end = float(index.length)
+    delay = video.video_delay
+    video_end = delay + float(index.length)
     ends = [track.end for track in audio if not track.from_video]
     if params.duration == "shortest" and (shortest := min(filter(None, ends), default=video_end)) < video_end:
-        frames = index.nearest_end(shortest)
-        return frames, float(index.time_of(frames))
+        frames = index.nearest_end(shortest - delay)
+        return frames, delay + float(index.time_of(frames))
     return len(index), max([video_end, *ends]) if params.duration == "longest" else video_end
 
 
@@ -202,17 +208,28 @@ async def _verify(job: Context, output: Path, command: MuxCommand, frames: int) 
         problems.append(f"{subtitles} subtitle tracks instead of {len(command.subtitles)}")
     if found.probe.video_codec != command.video.probe.video_codec:
         problems.append(f"{found.probe.video_codec} video instead of {command.video.probe.video_codec}")
+    if (found.probe.rotation, found.probe.mirrored) != (command.video.probe.rotation, command.video.probe.mirrored):
+        problems.append(f"{command.format} cannot hold how the video is turned; use mp4, or transcode the video first")
     problems += frame_count_problems(len(await read_frame_index(job.ffmpeg, found)), frames)
     raise_on_problems("the output", problems)
 
 
 def _notes(command: MuxCommand) -> list[str]:
     format = command.format
-    notes = [
+    notes = [note for source in [command.video, *(t.source for t in command.audio)] for note in source.notes]
+    notes += [
         f"the audio of '{track.source.path.name}' was encoded: {format} does not support {track.stream.codec}"
         for track in command.audio
         if not accepts_audio_codec(format, track.stream.codec)
     ]
+    for track in command.audio:
+        if not track.stream_copy:
+            notes += downmix_notes(track.source.path.name, track.stream.channel_layout)
+    for subtitle in command.subtitles:
+        notes += subtitle.file.notes
+        starts = subtitle.file.starts
+        if late := sum(start >= command.seconds for start in starts):
+            notes.append(f"{late} of {len(starts)} captions start after the end of the video")
     if format != "mkv" and any(subtitle.file.kind == "ass" for subtitle in command.subtitles):
         notes.append(f"{format} keeps the text of ASS subtitles, but not their styles; mkv keeps both")
-    return notes
+    return list(dict.fromkeys(notes))

@@ -8,6 +8,7 @@ from callsheet.domain.errors import BadOutput, FFmpegFailed
 from callsheet.files.content_sniffing import sniff_media_type
 from callsheet.files.documents import Document, read_document
 from callsheet.files.media_types import OCTET_STREAM, guess_media_type
+from callsheet.media.probing.cut_off import is_cut_off
 from callsheet.media.probing.probe import MediaInfo, probe_details
 from callsheet.media.probing.probe_process import MediaNotSupported
 from callsheet.media.probing.truncation import truncation
@@ -38,9 +39,6 @@ _TYPES_OF_DOCUMENTS = {
     "html": frozenset({"text/html", "application/xhtml+xml"}),
     "store_error": frozenset({"text/xml", "application/xml"}),
 }
-_MIN_MISSING = 0.25
-"""Seconds. Containers state their duration with an error of up to some frames."""
-_MISSING_SHARE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +156,7 @@ async def _check_media(path: Path, contents: _Contents, expected: ExpectedOutput
 
 def _check_length(media: MediaInfo, expected: ExpectedOutput) -> None:
     stated = media.probe.duration or 0.0
-    frame = 1 / media.probe.fps if media.probe.fps else 0.0
-    if media.missing > max(_MIN_MISSING, _MISSING_SHARE * stated, 1.5 * frame):
+    if is_cut_off(media):
         found = f"a file that is cut off (it has {stated - media.missing:.1f} of {stated:.1f} s)"
         raise _bad_output(expected, found, damaged=True)
 

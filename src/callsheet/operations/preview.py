@@ -223,7 +223,7 @@ async def preview(job: Context, params: PreviewParams) -> PreviewResult:
         sprite=await _publish_sprite(job, stills.sprite),
         animation=await job.keep(stills.animation.file) if stills.animation else None,
         waveform=await _draw_waveform(job, params.waveform, source),
-        notes=[*_notes(params, stills)],
+        notes=[*source.notes, *_notes(params, stills)],
     )
 
 
@@ -238,9 +238,9 @@ async def _read_source(job: Context, params: PreviewParams) -> MediaInfo:
 
 
 def _times_after_end(params: PreviewParams, source: MediaInfo) -> list[Problem]:
-    duration = source.video_seconds
-    if duration is None or source.still:
+    if source.video_seconds is None or source.still:
         return []
+    duration = source.video_delay + source.video_seconds
     times = {f"times[{index}]": time for index, time in enumerate(params.times or [])}
     times |= {"poster.time": params.poster.time} if params.poster and params.poster.time else {}
     times |= {"animation.start": params.animation.start} if params.animation and params.animation.start else {}
@@ -266,6 +266,7 @@ async def _take_stills(job: Context, params: PreviewParams, source: MediaInfo) -
         source.path,
         job.dir,
         request,
+        media=source,
         sandbox=job.ffmpeg.sandbox,
         on_progress=lambda done: job.progress(done * share),
     )
@@ -347,6 +348,7 @@ async def _draw_waveform(job: Context, params: Waveform | None, source: MediaInf
         source.path,
         path,
         request,
+        stream=source.audio.index,
         sandbox=job.ffmpeg.sandbox,
         on_progress=lambda done: job.progress(0.75 + 0.2 * done),
     )

@@ -10,6 +10,8 @@ from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
 from callsheet.media.encoding.loudness import Loudness, measure
 from callsheet.media.ffmpeg.inputs import media_input
+from callsheet.media.filters.source_frames import audio_stream
+from callsheet.media.normalization.normalize import normalize
 from callsheet.media.probing.output_checks import is_damaged
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.probing.streams import Chapter, Stream
@@ -56,25 +58,29 @@ class ProbeResult(Probe):
     tags: dict[str, str] = Field(description="Metadata tags, without those that identify place, author or device")
     loudness: MeasuredLoudness | None = Field(None, description="If requested and there is an audio stream")
     counted: CountedFrames | None = Field(None, description="If requested and there is a video stream")
+    notes: list[str] = Field(default_factory=list, description="What is missing in the file, or changes on the way")
 
 
 @operation("probe", queue="preview", timeout=timedelta(minutes=5), needs={"ffmpeg"})
 async def probe(job: Context, params: ProbeParams) -> ProbeResult:
     """Return the properties of a media file: streams, sizes, rates, colors, tags and chapters."""
-    media = await read_media(job, params.src, "src")
-    facts = {key: value for key, value in media.probe.model_dump(by_alias=False).items() if value is not None}
+    media = await read_media(job, params.src, "src", original=True)
+    given = media.original or media
+    probe = given.probe.model_copy(update={"duration": media.probe.duration})
+    facts = {key: value for key, value in probe.model_dump(by_alias=False).items() if value is not None}
     return ProbeResult(
         **facts,
-        name=media.path.name,
-        size=media.path.stat().st_size,
+        name=given.path.name,
+        size=given.path.stat().st_size,
         still=media.still,
-        streams=list(media.streams),
+        streams=list(given.streams),
         chapters=list(media.chapters),
         tags=dict(media.tags),
-        loudness=_measured_loudness(await measure(job.ffmpeg, media.path))
+        loudness=_measured_loudness(await measure(job.ffmpeg, media.path, audio_stream(media)))
         if params.loudness and media.has_audio
         else None,
         counted=await _count_frames(job, media) if params.count_frames and media.has_video else None,
+        notes=list(media.notes),
     )
 
 
@@ -87,6 +93,7 @@ def _measured_loudness(measured: Loudness) -> MeasuredLoudness:
 
 
 async def _count_frames(job: Context, media: MediaInfo) -> CountedFrames:
+    media = await normalize(media, job.ffmpeg, job.dir)
     args = [*media_input(media.path), "-map", f"0:{media.video_index}", "-fps_mode", "passthrough"]
     report = await job.ffmpeg.run(
         [*args, "-f", "null", "-"], duration=media.video_seconds, on_progress=progress_callback(job)

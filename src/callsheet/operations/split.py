@@ -13,11 +13,12 @@ from callsheet.domain.model import Model
 from callsheet.media.clips.detection import detect_scene_changes, detect_silences
 from callsheet.media.clips.split import SplitPart, Splitter
 from callsheet.media.encoding import codecs
+from callsheet.media.encoding.downmix import downmix_notes
 from callsheet.media.encoding.encoders import EncodeSettings, select_encoder
 from callsheet.media.encoding.stream_copy_rules import accepts_video_codec
 from callsheet.media.probing.frame_index import read_frame_index
 from callsheet.media.probing.probe import MediaInfo
-from callsheet.media.values import Preset, Quality, Seconds
+from callsheet.media.values import Preset, Quality, Seconds, Strict
 from callsheet.operation_api.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
 from callsheet.operations.progress import progress_callback
@@ -70,6 +71,7 @@ class SplitParams(Model):
     quality: Quality | None = None
     crf: int | None = Field(None, ge=0, le=51)
     preset: Preset | None = Field(None, description="x264 preset. Default: from the settings")
+    strict: Strict = False
 
     @model_validator(mode="before")
     @classmethod
@@ -114,7 +116,7 @@ class SplitResult(Model):
 @operation("split", queue="transcode", timeout=timedelta(hours=1), needs={"ffmpeg"}, aliases=("chunk",))
 async def split(job: Context, params: SplitParams) -> SplitResult:
     """Cut a video or audio file into parts: by length, by number, at times, at silences or at scene changes."""
-    source = await read_media(job, params.src, "src")
+    source = await read_media(job, params.src, "src", strict=params.strict)
     _check(params, source)
     splitter = await _splitter(job, params, source)
     times = await _times(job, params, source, splitter.seconds)
@@ -125,7 +127,12 @@ async def split(job: Context, params: SplitParams) -> SplitResult:
         files=[part.file for part in parts],
         parts=parts,
         copied=splitter.stream_copy,
-        notes=_notes(params, times, len(points)),
+        notes=[
+            *source.notes,
+            *downmix_notes(source.path.name, source.audio_layout),
+            *splitter.notes,
+            *_notes(params, source, times, len(points)),
+        ],
     )
 
 
@@ -150,7 +157,7 @@ async def _splitter(job: Context, params: SplitParams, source: MediaInfo) -> Spl
     if not source.has_video:
         return Splitter(source, job.ffmpeg, job.dir)
     frames = await read_frame_index(job.ffmpeg, source)
-    if params.mode == "copy":
+    if params.mode == "copy" and not source.hidden_frames:
         return Splitter(source, job.ffmpeg, job.dir, frames)
     preset = params.preset or job.settings.ffmpeg_video_preset
     encoder = await select_encoder(job.ffmpeg, EncodeSettings(quality=params.quality, crf=params.crf, preset=preset))
@@ -194,7 +201,9 @@ async def _keep(job: Context, part: SplitPart) -> Part:
     return Part(file=file, start=round(part.start, 6), duration=round(part.seconds, 6), frames=part.frame_count)
 
 
-def _notes(params: SplitParams, times: list[float], points: int) -> list[str]:
+def _notes(params: SplitParams, source: MediaInfo, times: list[float], points: int) -> list[str]:
+    if params.mode == "copy" and source.hidden_frames:
+        return ["the video was encoded: a copy would show frames that the file hides"]
     if points < len(times):
         cause = (
             "key frames are further apart" if params.mode == "copy" else "several times are nearest to the same frame"

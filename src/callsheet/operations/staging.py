@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from callsheet.domain.errors import BadParams, BadSource, FFmpegFailed, Problem
 from callsheet.domain.media_source import MediaSource
 from callsheet.media.encoding import encoders
+from callsheet.media.encoding.downmix import downmix_notes
 from callsheet.media.encoding.encoders import Encoder, EncodeSettings
 from callsheet.media.encoding.loudness import loudness_target, read_audio_filter
 from callsheet.media.ffmpeg.binary import capabilities
@@ -78,7 +80,9 @@ async def stage(job: MediaContext, timeline: Timeline) -> StagedRender:
         container=_container(timeline),
         copied_shots=await copyable_shots(schedule, canvas, layers, encoder, job.ffmpeg, job.dir),
     )
-    return StagedRender(plan, encoder, (*_size_notes(timeline, canvas), *notes))
+    notes += dict.fromkeys(chain.from_iterable(downmix_notes(f.path.name, f.audio_layout) for f in footage.values()))
+    opened = dict.fromkeys(note for media in footage.values() for note in media.notes)
+    return StagedRender(plan, encoder, (*_size_notes(timeline, canvas), *opened, *notes))
 
 
 def output_canvas(job: MediaContext, timeline: Timeline) -> Canvas:
@@ -151,7 +155,7 @@ async def probe_sources(job: MediaContext, timeline: Timeline) -> dict[str, Medi
 
     async def fetch(field: str, source: MediaSource) -> MediaInfo | list[Problem]:
         try:
-            return await read_media(job, source, f"{field}.src")
+            return await read_media(job, source, f"{field}.src", strict=timeline.strict)
         except BadParams as error:
             return error.problems
         except (BadSource, FFmpegFailed) as error:
@@ -199,23 +203,27 @@ async def _caption_layers(
     if captions is None:
         return [], []
     if captions.src is None:
-        cues = _inline_captions(captions)
+        cues, notes = _inline_captions(captions), []
     else:
         try:
             path = await job.fetch_input(captions.src)
             if await asyncio.to_thread(is_ass, path):
-                return [await asyncio.to_thread(_stage_ass_script, path, job.dir)], []
-            cues = await asyncio.to_thread(read_captions, path, captions.style.uppercase)
+                script, script_notes = await asyncio.to_thread(_stage_ass_script, path, job.dir)
+                return [script], [*script_notes]
+            file = await asyncio.to_thread(read_captions, path, captions.style.uppercase)
+            cues, notes = file.captions, [*file.notes]
         except BadSource as error:
             raise BadParams([Problem("captions.src", error.code, error.message)]) from None
     end = schedule.seconds
     late = sum(cue.start >= end for cue in cues)
-    notes = [f"{late} of {len(cues)} captions start after the end of the video"] if late else []
+    notes += [f"{late} of {len(cues)} captions start after the end of the video"] if late else []
     style = with_caption_defaults(captions.style, canvas.width, canvas.height)
     return [TextLayer(tuple(_line(cue, style, end) for cue in cues if cue.start < end))], notes
 
 
 def _line(caption: Caption, style: TextStyle, end: float) -> Line:
+    if caption.at_top:
+        style = style.model_copy(update={"position": "top"})
     return Line(caption.start, min(caption.end, end), caption.text, style, words=caption.words)
 
 
@@ -225,8 +233,8 @@ def _inline_captions(captions: Captions) -> list[Caption]:
     return [Caption(cue.start, cue.end, escape_text(convert(cue.text))) for cue in cues]
 
 
-def _stage_ass_script(path: Path, folder: Path) -> AssScript:
-    """Write a sanitized copy of a client's ASS script into the folder that FFmpeg runs in."""
+def _stage_ass_script(path: Path, folder: Path) -> tuple[AssScript, tuple[str, ...]]:
+    """Write a sanitized copy of a client's ASS script into the folder that FFmpeg runs in, and return it with notes."""
     script = sanitize_ass(path)
     (folder / _ASS_FILE).write_text(script.text, encoding="utf-8")
-    return AssScript(_ASS_FILE, hashlib.sha256(script.text.encode()).hexdigest(), script.shown)
+    return AssScript(_ASS_FILE, hashlib.sha256(script.text.encode()).hexdigest(), script.shown), script.notes

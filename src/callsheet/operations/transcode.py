@@ -54,7 +54,7 @@ class TranscodeResult(Model):
 )
 async def transcode(job: Context, params: TranscodeParams) -> TranscodeResult:
     """Convert a video to other codecs, containers and sizes."""
-    source = await read_media(job, params.src, "src", "video")
+    source = await read_media(job, params.src, "src", "video", strict=params.strict)
     spec = params.resolved()
     plan = fit_to_target_size(plan_transcode(spec, source), fixed_audio=spec.audio_bitrate is not None)
     output = await convert(plan, job.ffmpeg, job.dir, progress_callback(job))

@@ -1,12 +1,10 @@
 """Child processes with resource limits. They end with the block, the thread or the worker that started them."""
 
 import asyncio
-import ctypes
 import os
-import resource
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +12,9 @@ from pathlib import Path
 from callsheet.processes.landlock import FileAccess, Ruleset
 from callsheet.processes.memory_limit import MemoryLimit
 
-_PR_SET_PDEATHSIG = 1
-# Loaded at import: loading a library between fork and exec can deadlock.
-_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-
+_LAUNCHER = Path(__file__).with_name("launcher.py")
+_END_OF_OUTPUT = 5.0
+"""Seconds between the end of a program and the end of its output."""
 _INHERITED_VARIABLES = (
     "PATH",
     "HOME",
@@ -56,23 +53,27 @@ async def start_child(
     env: Mapping[str, str],
     limits: ProcessLimits,
     access: FileAccess | None = None,
+    stdin: int = asyncio.subprocess.DEVNULL,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a program in a new process group, with pipes for stdout and stderr, while the block runs.
+
+    `stdin` is the descriptor of an open file that it reads.
 
     With `access`, the program may use these files only, and no TCP; the kernel must have Landlock.
 
     The whole group is killed when the block ends, fails or is cancelled. On Linux the kernel also kills the program
     when the thread of the event loop ends, so that a killed worker leaves no orphan.
 
-    Raises FFmpegFailed at the end of the block if the program was killed for exceeding its memory limit.
+    Raises OSError if the program cannot be started, and FFmpegFailed at the end of the block if the program was killed
+    for exceeding its memory limit.
     """
-    starting = asyncio.ensure_future(_start(argv, cwd, env, limits, access))
+    starting = asyncio.ensure_future(_start(argv, cwd, env, limits, access, stdin))
     try:
         process = await asyncio.shield(starting)
     except asyncio.CancelledError:
         await _end(await starting)
         raise
-    memory_limit = MemoryLimit(process.pid, limits.memory_bytes, kill=lambda: _kill(process))
+    memory_limit = MemoryLimit(process.pid, limits.memory_bytes, kill=lambda: kill_group(process))
     try:
         with memory_limit:
             yield process
@@ -81,77 +82,68 @@ async def start_child(
 
 
 async def _start(
-    argv: Sequence[str], cwd: Path | None, env: Mapping[str, str], limits: ProcessLimits, access: FileAccess | None
+    argv: Sequence[str],
+    cwd: Path | None,
+    env: Mapping[str, str],
+    limits: ProcessLimits,
+    access: FileAccess | None,
+    stdin: int,
 ) -> asyncio.subprocess.Process:
     ruleset = Ruleset(access) if access is not None else None
+    status, launcher_status = os.pipe()
     try:
-        return await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            cwd=cwd,
-            env=dict(env),
-            start_new_session=True,
-            preexec_fn=_prepare_child(limits, ruleset),
-        )
+        try:
+            inherited = [launcher_status, *([] if ruleset is None else [ruleset.fd])]
+            process = await asyncio.create_subprocess_exec(
+                *_launcher(limits, launcher_status, ruleset),
+                *argv,
+                stdin=stdin,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                cwd=cwd,
+                env=dict(env),
+                start_new_session=True,
+                pass_fds=inherited,
+            )
+        finally:
+            os.close(launcher_status)
+            if ruleset is not None:
+                ruleset.close()
+        error = await asyncio.to_thread(os.read, status, 1000)
     finally:
-        if ruleset is not None:
-            ruleset.close()
+        os.close(status)
+    if error:
+        await _end(process)
+        code, _, message = error.decode().partition(" ")
+        raise OSError(int(code), message, argv[0])
+    return process
 
 
-def _prepare_child(limits: ProcessLimits, ruleset: Ruleset | None) -> Callable[[], None]:
-    parent = os.getpid()
-    limited = [
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, limits.file_bytes),
-        (resource.RLIMIT_CPU, limits.cpu_seconds),
-    ]
-    settings = [(kind, _within_hard_limit(kind, value)) for kind, value in limited if value is not None]
-
-    def prepare() -> None:
-        if _libc is not None:
-            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-            if os.getppid() != parent:  # the parent ended before the call above took effect
-                os._exit(1)
-            _raise_oom_score()
-        for kind, value in settings:
-            resource.setrlimit(kind, value)
-        if ruleset is not None:
-            ruleset.enter()
-
-    return prepare
+def _launcher(limits: ProcessLimits, status: int, ruleset: Ruleset | None) -> list[str]:
+    """Return the command that applies the limits and executes the command behind it. See `launcher.py`."""
+    values = [os.getpid(), status, ruleset and ruleset.fd, limits.file_bytes, limits.cpu_seconds]
+    return [sys.executable, "-I", "-S", str(_LAUNCHER), *("-" if value is None else str(value) for value in values)]
 
 
-def _raise_oom_score() -> None:
-    """Make the kernel kill this process before its worker when memory runs out."""
-    with suppress(OSError):
-        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
-        os.write(score, b"500")
-        os.close(score)
-
-
-def _within_hard_limit(kind: int, value: int) -> tuple[int, int]:
-    _, hard = resource.getrlimit(kind)
-    allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    return allowed, allowed
-
-
-def _kill(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+def kill_group(process: asyncio.subprocess.Process) -> None:
+    """Kill a program and its own child processes, also those that outlived it."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    _kill(process)
+    kill_group(process)
     # Reading to EOF closes the pipes. Otherwise their transports outlive the event loop.
     ending = asyncio.ensure_future(process.communicate())
     cancelled = False
     while not ending.done():
         try:
-            await asyncio.shield(ending)
+            await asyncio.wait({ending}, timeout=_END_OF_OUTPUT)
         except asyncio.CancelledError:
             cancelled = True
+        else:
+            if not ending.done():
+                # A process that left the group still holds the pipes.
+                process._transport.close()  # type: ignore[attr-defined]
     if cancelled:
         raise asyncio.CancelledError

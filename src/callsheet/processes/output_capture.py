@@ -154,7 +154,9 @@ def _record_text(record: logging.LogRecord) -> str:
     return f"{text}\n{trace}" if trace else text
 
 
-_EVENT_DETAILS = frozenset({"event", "level", "timestamp", "exc_info", "execution", "job", "job_id", "attempt"})
+_EVENT_DETAILS = frozenset(
+    {"event", "level", "timestamp", "exc_info", "execution", "job", "job_id", "operation", "attempt", "trace_id"}
+)
 
 
 def _traceback(error: Any) -> str:

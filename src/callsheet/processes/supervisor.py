@@ -23,18 +23,23 @@ import psutil
 import structlog
 
 from callsheet.domain.ids import new_id
+from callsheet.logs import redact_secrets
 
 log = structlog.get_logger(__name__)
 
 LIFELINE = "CALLSHEET_LIFELINE"
 """Environment variable with the file descriptor of the child's end of the lifeline."""
 
-_DONE, _FATAL, _ALIVE = b"done", b"fatal", b"alive "
+_DONE, _FATAL, _FAILED, _ALIVE = b"done", b"fatal", b"failed", b"alive "
+_MAX_REASON = 300
+"""Characters of the reason of a failure. A report is sent at once or not at all."""
 _NOT_RUNNING = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
 _STABLE_AFTER = 30.0
 """A child that ran longer than this, in seconds, resets the restart backoff."""
 _MIN_DELAY, _MAX_DELAY = 0.2, 30.0
 """Seconds before a restart; doubled after each death in a row."""
+_MANY_DEATHS = 3
+"""Deaths in a row after which the child counts as one that does not stay up. A job may kill it once or twice."""
 _RELEASE_TIMEOUT = 15.0
 """Seconds, after the grace period, for a stopping child to release its jobs."""
 _DEATH_TIMEOUT = 5.0
@@ -67,9 +72,13 @@ class Lifeline:
         """Report that this process exits on purpose."""
         self._send(_DONE)
 
-    def report_fatal(self) -> None:
+    def report_fatal(self, error: Exception) -> None:
         """Report that this process cannot start, and that a restart would not help."""
-        self._send(_FATAL)
+        self._send(_FATAL + _reason(error))
+
+    def report_failed(self, error: Exception) -> None:
+        """Report why this process ends. It is restarted."""
+        self._send(_FAILED + _reason(error))
 
     def report_alive(self, allowed_silence: float) -> None:
         """Report that this process runs. Without another report within these seconds, it is hung and killed."""
@@ -93,6 +102,11 @@ class Lifeline:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(self._grace + _RELEASE_TIMEOUT)
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _reason(error: Exception) -> bytes:
+    text = redact_secrets(f" {type(error).__name__}: {error}")
+    return " ".join(text.split("\n"))[:_MAX_REASON].encode(errors="replace")
 
 
 class _Reports:
@@ -135,14 +149,17 @@ class _Exit:
     """How a child process exited."""
 
     code: int
-    message: bytes
-    """Its report over the lifeline, empty if there was none."""
+    report: bytes
+    """The kind of its last report over the lifeline, empty if there was none."""
+    reason: str
+    """The reason in that report, empty if there was none."""
     seconds: float
     """Its run time."""
 
     @property
     def cause(self) -> str:
-        return f"killed by {signal.Signals(-self.code).name}" if self.code < 0 else f"exit status {self.code}"
+        cause = f"killed by {signal.Signals(-self.code).name}" if self.code < 0 else f"exit status {self.code}"
+        return f"{cause}, {self.reason}" if self.reason else cause
 
 
 class Supervisor:
@@ -173,6 +190,21 @@ class Supervisor:
         self._child: asyncio.subprocess.Process | None = None
         self._stops = 0
         self._stopping = asyncio.Event()
+        self._deaths = 0
+        """Deaths in a row."""
+        self._last_cause = ""
+        self._started_at: float | None = None
+        """Start of the child that runs, by the monotonic clock."""
+
+    @property
+    def trouble(self) -> str | None:
+        """A sentence with the cause, while children die again and again; None if the child stays up."""
+        if self._deaths < _MANY_DEATHS or self._ran_for() > _STABLE_AFTER:
+            return None
+        return f"The worker process died {self._deaths} times in a row; the last time: {self._last_cause}."
+
+    def _ran_for(self) -> float:
+        return 0.0 if self._started_at is None else time.monotonic() - self._started_at
 
     def stop(self) -> None:
         """Ask the child to stop. A second call makes it release its jobs at once, a third one kills it."""
@@ -185,20 +217,21 @@ class Supervisor:
 
         The number of restarts is unlimited; the delay between them grows.
         """
-        deaths = children = 0
+        children = 0
         while True:
             worker = new_id()
             exited = await self._run_child(worker)
             children += 1
-            if exited.message == _DONE or (exited.message == _FATAL and children == 1):
+            if exited.report == _DONE or (exited.report == _FATAL and children == 1):
                 return exited.code
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_DEATH_TIMEOUT if self._stopping.is_set() else None):
                     await self._on_death(worker)
             if self._stopping.is_set():
                 return _exit_status(exited.code)
-            deaths = 1 if exited.seconds > _STABLE_AFTER else deaths + 1
-            delay = min(_MIN_DELAY * 2 ** (deaths - 1), _MAX_DELAY)
+            self._deaths = 1 if exited.seconds > _STABLE_AFTER else self._deaths + 1
+            self._last_cause = exited.cause
+            delay = min(_MIN_DELAY * 2 ** (self._deaths - 1), _MAX_DELAY)
             log.error("worker process died, restarting it", cause=exited.cause, delay=round(delay, 1))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), delay)
@@ -206,7 +239,7 @@ class Supervisor:
                 return _exit_status(exited.code)
 
     async def _run_child(self, worker: UUID) -> _Exit:
-        started = time.monotonic()
+        self._started_at = started = time.monotonic()
         parent_end, child_end = socket.socketpair()
         with parent_end:
             with child_end:
@@ -225,13 +258,15 @@ class Supervisor:
                     self._signal(signal.SIGTERM)
                 code = await self._wait_for_exit(child)
             finally:
+                self._started_at = None
                 watching.cancel()
                 await asyncio.gather(watching, return_exceptions=True)
                 if child.returncode is None:
                     child.kill()
                     await child.wait()
             reports.read()
-            return _Exit(code, reports.last, time.monotonic() - started)
+            kind, _, reason = reports.last.partition(b" ")
+            return _Exit(code, kind, reason.decode(errors="replace"), time.monotonic() - started)
 
     async def _watch(self, child: asyncio.subprocess.Process, worker: UUID, reports: _Reports) -> None:
         """Speak for a child that runs but cannot report, and kill it when it is hung."""

@@ -15,6 +15,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from callsheet.domain.json_storage import shown_text
+
 TaskState = Literal["queued", "running", "succeeded", "failed", "cancelled", "lost"]
 """`lost`: the provider does not know the task (any more). An unknown state of a provider is `running`: polling
 continues, and the task is never regarded as ended."""
@@ -82,6 +84,8 @@ class SubmitRequest:
     """The URL to call when the task has ended; it contains a secret token."""
     client_reference: str = ""
     """Unique id of this submission; sent to providers that accept one."""
+    price: float | None = None
+    """What a successful task costs by the price of the model, in US dollars; counts if the provider reports no cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +145,12 @@ class TaskStatus:
     """Processing time, where the provider reports it."""
     retry_after: float | None = None
     """Seconds until the next poll, where the provider requests a delay."""
+
+    def __post_init__(self) -> None:
+        # People see these texts; whatever a provider writes into them, a terminal must not obey it.
+        object.__setattr__(self, "status", shown_text(self.status))
+        if self.message is not None:
+            object.__setattr__(self, "message", shown_text(self.message))
 
     @property
     def ended(self) -> bool:

@@ -13,6 +13,7 @@ from callsheet.providers.model_records import (
     Parameter,
     WaitStrategy,
 )
+from callsheet.providers.prices import Price
 from callsheet.providers.registry import Registry
 
 
@@ -40,6 +41,7 @@ class OfferRecord(Model):
     why_not: str | None = Field(None, description="Why the provider cannot be used")
     waiting: WaitStrategy = Field(description="How the end of a task is noticed, where both are possible")
     price: str | None = Field(None, description="Price information for people, with its date")
+    unit_price: Price | None = Field(None, description="Price as a number, if it is known")
     parameters: list[ParameterRecord]
 
 
@@ -84,6 +86,7 @@ def _offer(offer: Offer, providers: Providers) -> OfferRecord:
         why_not=why_not,
         waiting=offer.waiting,
         price=offer.price,
+        unit_price=offer.unit_price,
         parameters=[_parameter(name, parameter) for name, parameter in offer.parameters.items()],
     )
 

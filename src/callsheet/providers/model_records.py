@@ -7,6 +7,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
+from callsheet.providers.prices import Price
 
 Kind = Literal["text", "integer", "number", "boolean", "file", "files"]
 Makes = Literal["video", "image", "audio"]
@@ -92,6 +93,7 @@ class Offer(Model):
     parameters: dict[str, Parameter]
     fixed: dict[str, Any] = Field(default_factory=dict, description="Input that is part of every submission")
     price: str | None = Field(None, description="Price information for people, with its date")
+    unit_price: Price | None = Field(None, description="Price as a number; estimates and costs are computed from it")
 
     @model_validator(mode="after")
     def _check_unique_parameters(self) -> "Offer":

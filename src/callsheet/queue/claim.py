@@ -6,6 +6,7 @@ of the next run.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -35,8 +36,14 @@ class ClaimedJob:
     max_attempts: int
     timeout_seconds: float
     priority: int
+    progress: float
+    """Progress of the run before, from 0 to 1, if this one may continue its work; else 0."""
     cancel_requested: bool
     """Whether a cancel of the execution was requested while the claim was in progress."""
+    queued_at: datetime | None = None
+    """When it became ready."""
+    traceparent: str | None = None
+    """Trace of the request that submitted the execution."""
 
     @property
     def log_facts(self) -> dict[str, Any]:
@@ -165,7 +172,10 @@ class Claimer:
                 max_attempts=row["max_attempts"],
                 timeout_seconds=row["timeout_seconds"],
                 priority=row["priority"],
+                progress=row["progress"],
                 cancel_requested=row["cancel_requested"],
+                queued_at=row["queued_at"],
+                traceparent=row["traceparent"],
             )
             for row in rows
         ]

@@ -8,6 +8,8 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from callsheet.metrics import catalog
+from callsheet.metrics.changes import count
 from callsheet.queue.claim import ClaimedJob, Claimer
 
 log = structlog.get_logger(__name__)
@@ -26,13 +28,27 @@ OnStarted = Callable[[set[UUID]], None]
 class Lane:
     """Runs up to `size` jobs of one queue concurrently. `size` is its number of slots."""
 
-    def __init__(self, queue: str, size: int, claimer: Claimer, run_job: RunJob, *, on_started: OnStarted) -> None:
-        """Run the jobs of `claimer` with `run_job`. `on_started` is called for each claimed batch."""
+    def __init__(
+        self,
+        queue: str,
+        size: int,
+        claimer: Claimer,
+        run_job: RunJob,
+        *,
+        on_started: OnStarted,
+        limit: Callable[[], int] | None = None,
+    ) -> None:
+        """Run the jobs of `claimer` with `run_job`. `on_started` is called for each claimed batch.
+
+        `limit` returns how many jobs can use more than a slot of this lane now. Others stay in the queue, where they
+        keep their order and hold nothing. Call `wake` when it grows.
+        """
         self.queue = queue
         self.size = size
         self._claimer = claimer
         self._run_job = run_job
         self._on_started = on_started
+        self._limit = limit
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._backlog = True
@@ -81,7 +97,7 @@ class Lane:
 
     async def _fill(self) -> None:
         """Claim jobs for the free slots while there is a backlog."""
-        while self._open and self._backlog and (free := self.size - len(self._tasks)) > 0:
+        while self._open and self._backlog and (free := self._free_slots()) > 0:
             # Reset before the claim: a wake-up during the claim may announce a job that the claim did not see.
             self._backlog = False
             # Half a lane at a time, so that one half runs while the other one is claimed or recorded.
@@ -93,6 +109,7 @@ class Lane:
                 log.error("could not claim jobs, will retry", queue=self.queue, exc_info=error)
                 asyncio.get_running_loop().call_later(_RETRY_DELAY, self.wake)
                 return
+            count(catalog.CLAIMS, self.queue, "jobs" if claim.jobs else "none")
             self._start(claim.jobs)
             if len(claim.jobs) == wanted:
                 self._backlog = True
@@ -100,6 +117,10 @@ class Lane:
                 asyncio.get_running_loop().call_later(claim.retry_after, self.wake)
             if 1 < len(claim.jobs) < wanted:
                 await asyncio.sleep(_PAUSE)
+
+    def _free_slots(self) -> int:
+        size = self.size if self._limit is None else min(self.size, self._limit())
+        return size - len(self._tasks)
 
     def cancel(self) -> None:
         """Cancel all running jobs without recording an outcome."""

@@ -10,9 +10,13 @@ from typing import Any, get_args
 from pydantic import AliasGenerator, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from callsheet.settings.ads import AdsSettings
+from callsheet.settings.agents import AgentSettings
 from callsheet.settings.aliases import aliases_of, product_api_variables, with_units
 from callsheet.settings.api import ApiSettings
 from callsheet.settings.comfyui import ComfyUISettings
+from callsheet.settings.embeddings import EmbeddingSettings
+from callsheet.settings.enhancement import EnhancementSettings
 from callsheet.settings.ffmpeg import FFmpegSettings
 from callsheet.settings.folders import expand_home
 from callsheet.settings.generation import GenerationSettings
@@ -20,12 +24,20 @@ from callsheet.settings.header_keys import check_header_key
 from callsheet.settings.installation import InstallationSettings
 from callsheet.settings.intakes import IntakeSettings
 from callsheet.settings.lanes import parse_lanes
+from callsheet.settings.language_models import LanguageModelSettings
 from callsheet.settings.logs import LogSettings
+from callsheet.settings.monitoring import MonitoringSettings
+from callsheet.settings.oidc import OidcSettings
+from callsheet.settings.outside_steps import OutsideStepSettings
+from callsheet.settings.retention import RetentionSettings
+from callsheet.settings.schedules import ScheduleSettings
 from callsheet.settings.secret_files import read_secret_file
 from callsheet.settings.sources import SourceSettings
 from callsheet.settings.speech import SpeechSettings
 from callsheet.settings.status_push import StatusPushSettings
 from callsheet.settings.storage import StorageSettings
+from callsheet.settings.telemetry import TelemetrySettings
+from callsheet.settings.training import TrainingSettings
 from callsheet.settings.uploads import UploadSettings
 from callsheet.settings.webhooks import WebhookSettings
 from callsheet.settings.worker import WorkerSettings
@@ -39,14 +51,26 @@ class Settings(
     SourceSettings,
     UploadSettings,
     ApiSettings,
+    OidcSettings,
     WorkerSettings,
     FFmpegSettings,
     SpeechSettings,
+    LanguageModelSettings,
+    EmbeddingSettings,
+    EnhancementSettings,
     GenerationSettings,
+    OutsideStepSettings,
     ComfyUISettings,
+    TrainingSettings,
+    ScheduleSettings,
+    RetentionSettings,
     WebhookSettings,
     IntakeSettings,
     StatusPushSettings,
+    AgentSettings,
+    AdsSettings,
+    MonitoringSettings,
+    TelemetrySettings,
     LogSettings,
     BaseSettings,
 ):
@@ -89,7 +113,7 @@ class Settings(
     def _expand_home(cls, value: Any) -> Any:
         return expand_home(value)
 
-    @field_validator("api_key", "polled_api_key", "s3_access_key", "status_push_token")
+    @field_validator("api_key", "llm_api_key", "mcp_key", "polled_api_key", "s3_access_key", "status_push_token")
     @classmethod
     def _check_keys(cls, value: Any) -> Any:
         return check_header_key(value)

@@ -30,8 +30,19 @@ class ComfyUISettings(BaseModel):
     comfyui_timeout: Duration = Field(
         timedelta(minutes=2),
         gt=timedelta(0),
-        description="Timeout of a request to a ComfyUI server, and of a server that stops responding while a prompt "
-        "runs. `COMFYUI_TIMEOUT_MS` is in milliseconds",
+        description="Timeout of a request to a ComfyUI server. `COMFYUI_TIMEOUT_MS` is in milliseconds",
+    )
+    comfyui_away_limit: Duration = Field(
+        timedelta(minutes=1),
+        gt=timedelta(0),
+        description="Time for which the server of a running prompt may be away until the prompt moves to another one "
+        "that responds; a quarter of it if the connection is refused. Without another server, the job waits",
+    )
+    comfyui_silence_limit: Duration = Field(
+        timedelta(minutes=5),
+        gt=timedelta(0),
+        description="Time without a message of a running prompt after which its job says so, and its server gets no "
+        "more jobs until the next sign of life. The prompt is not stopped: `timeLimit` does that",
     )
     comfyui_poll_interval: Duration = Field(
         timedelta(seconds=5),
@@ -82,6 +93,20 @@ class ComfyUISettings(BaseModel):
     comfyui_stop_after: Duration = Field(
         timedelta(minutes=15),
         description="Time without jobs after which the managed server is stopped",
+    )
+    comfyui_keep_files_for: Duration = Field(
+        timedelta(hours=24),
+        description="Time after which files of jobs are removed from the folders `input` and `output` of the managed "
+        "server; results are in the storage",
+    )
+    comfyui_models_max_bytes: int | None = Field(
+        None,
+        ge=1,
+        description="Maximum size of all models that `callsheet comfyui models pull` has downloaded, in bytes; beyond "
+        "it, the least recently used ones are removed. Unset: no limit",
+    )
+    comfyui_models_keep_for: Duration = Field(
+        timedelta(hours=24), description="Time since its last use for which a pulled model is never removed"
     )
 
     @field_validator("comfyui_prompt_timeout", mode="before")

@@ -1,5 +1,6 @@
 """Folders of a user who may have no home."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,11 @@ def cache_folder() -> Path | None:
         return platformdirs.user_cache_path()
     except RuntimeError:
         return None
+
+
+def split_paths(value: Any) -> Any:
+    """Return the paths of a text in which ':' separates them; any other value unchanged."""
+    return [part for part in value.split(os.pathsep) if part] if isinstance(value, str) else value
 
 
 def expand_home(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """Generation: models, polling of providers, and the webhooks that providers send."""
 
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 from pydantic import BaseModel, Field
@@ -13,6 +14,17 @@ class GenerationSettings(BaseModel):
 
     models_file: Path | None = Field(
         None, description="YAML file with additional models; they take precedence over the built-in models"
+    )
+    prices_file: Path | None = Field(
+        None,
+        description="YAML file with prices of models, by provider and the provider's name of the model; they take "
+        "precedence over the built-in ones",
+    )
+    monthly_budget: Decimal | None = Field(
+        None,
+        ge=0,
+        description="US dollars that executions may cost at providers in a calendar month (UTC); a plan that would "
+        "exceed it is refused. Unset: no limit",
     )
     local_queue_limit: int = Field(
         4,

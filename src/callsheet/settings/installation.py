@@ -31,11 +31,25 @@ class InstallationSettings(BaseModel):
     database_pool_size: int = Field(8, ge=2, description="Maximum number of database connections of each process")
     work_dir: Path | None = Field(None, description="Scratch space of running jobs; unset: `work` in the data folder")
 
+    models_dir: Path | None = Field(
+        None, description="Folder of model files, for `upscale` and `interpolate`; unset: `models` in the data folder"
+    )
+
+    @property
+    def models_folder(self) -> Path:
+        """Folder of model files."""
+        return self.models_dir or self.data_dir / "models"
+
     @cached_property
     def scratch_dir(self) -> Path:
         """Folder of the working files of running jobs."""
         # Absolute, because FFmpeg runs with this folder as its working directory.
         return (self.work_dir or self.data_dir / "work").absolute()
+
+    @property
+    def winners_dir(self) -> Path:
+        """Folder of the indexes of winning ads. They can be deleted: they are built again."""
+        return self.data_dir / "winners"
 
     @property
     def files_dir(self) -> Path:

@@ -81,8 +81,8 @@ class IntakeSettings(BaseModel):
     bullmq_queues: str = Field(
         "content-generation,video-generation,lora-training",
         description="Queues of BullMQ to serve, separated by commas. `name=mapping` sets how the data of a job becomes "
-        "a plan: the name of a built-in mapping (`video-generation`, `plan`), `module:function`, or the path of a plan "
-        "file. Without it, the built-in mapping of the same name",
+        "a plan: the name of a built-in mapping (`video-generation`, `lora-training`, `plan`), `module:function`, or "
+        "the path of a plan file. Without it, the built-in mapping of the same name",
     )
     bullmq_lock_duration: Duration = Field(
         timedelta(minutes=1),

@@ -8,6 +8,7 @@ DEFAULT_LANES = {
     "render": 2,
     "transcode": 2,
     "caption": 1,
+    "speech": 2,
     "preview": 4,
     "generate": 16,
     "comfyui": 4,

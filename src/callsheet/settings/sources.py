@@ -1,6 +1,5 @@
 """Media sources: which files and URLs a plan may use."""
 
-import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +8,7 @@ from pydantic import BaseModel, Field, field_validator
 from pydantic_settings import NoDecode
 
 from callsheet.domain.durations import Duration
+from callsheet.settings.folders import split_paths
 
 
 class SourceSettings(BaseModel):
@@ -29,4 +29,4 @@ class SourceSettings(BaseModel):
     @field_validator("source_roots", mode="before")
     @classmethod
     def _split_roots(cls, value: Any) -> Any:
-        return [part for part in value.split(os.pathsep) if part] if isinstance(value, str) else value
+        return split_paths(value)

@@ -50,6 +50,24 @@ class ProgressReport:
     message: str | None
 
 
+class RecordingStore:
+    """A `StateStore` in memory: `rows` are what the statements return, `writes` what the operation registered."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list[Mapping[str, Any]]] = {}
+        """Rows by the name of the statement; default: none."""
+        self.writes: list[tuple[str, dict[str, Any]]] = []
+        """Name of the statement, and its values."""
+
+    async def read(self, statement: str, **_values: Any) -> list[Mapping[str, Any]]:
+        """Return the rows of the statement."""
+        return self.rows.get(statement, [])
+
+    def write_with_completion(self, statement: str, *, lock: str, **values: Any) -> None:  # noqa: ARG002 - no others
+        """Add to `writes`."""
+        self.writes.append((statement, values))
+
+
 class RecordingContext:
     """A `Context` that records what an operation does.
 
@@ -85,11 +103,18 @@ class RecordingContext:
         """Returned by `child_results`."""
         self.settings = settings or Settings(_env_file=None, data_dir=folder / "data")
         self.comfyui = comfyui or Pool(self.settings)
+        self.progress_before = 0.0
         self.progress_reports: list[ProgressReport] = []
+        self.waits: list[tuple[str | None, bool]] = []
+        """Messages given to `show_wait`, and whether the clock stops."""
+        self.wait_facts: list[dict[str, Any]] = []
         self.logs: list[dict[str, Any]] = []
         self.published: list[dict[str, Any]] = []
         self.kept: list[Artifact] = []
+        self.kept_at_once: list[Artifact] = []
+        """Those of `kept` that stay if the run does not succeed."""
         self.steps: dict[str, Any] = {}
+        self.store = RecordingStore()
         self.providers = {provider.name: provider for provider in providers}
         self.submit_requests: dict[str, SubmitRequest] = {}
         """The accepted submissions, by step."""
@@ -138,6 +163,11 @@ class RecordingContext:
         """Add to `progress_reports`."""
         self.progress_reports.append(ProgressReport(done, message))
 
+    async def show_wait(self, message: str | None, *, stops_clock: bool = False, **facts: Any) -> None:
+        """Add to `waits` and `wait_facts`."""
+        self.waits.append((message, stops_clock))
+        self.wait_facts.append(facts)
+
     def log(self, message: str, **facts: Any) -> Awaitable[None]:
         """Add to `logs`."""
         self.logs.append({"message": message, **facts})
@@ -160,8 +190,10 @@ class RecordingContext:
             raise BadSource(f"there is no file {path}")
         return path
 
-    async def keep(self, path: Path, *, name: str | None = None, media_type: str | None = None) -> Artifact:
-        """Copy a file to the folder `kept` and add its artifact to the list `kept`."""
+    async def keep(
+        self, path: Path, *, name: str | None = None, media_type: str | None = None, at_once: bool = False
+    ) -> Artifact:
+        """Copy a file to the folder `kept` and add its artifact to the list `kept`; to `kept_at_once`, too."""
         name = safe_name(name or path.name)
         artifact_id = new_id()
         target = self._folder / "kept" / str(artifact_id) / name
@@ -177,6 +209,8 @@ class RecordingContext:
             probe=await probe_if_media(target),
         )
         self.kept.append(artifact)
+        if at_once:
+            self.kept_at_once.append(artifact)
         return artifact
 
     def path_of(self, artifact: Artifact) -> Path:

@@ -64,7 +64,9 @@ class WriteParams(Model):
     name: str = "note.txt"
     text: str = "written"
     size: int | None = Field(None, description="Size in bytes; the file is filled with zeros instead of the text")
+    at_once: bool = Field(False, description="Make the file an artifact before the end of the run")
     wait_for: str | None = Field(None, description="After the file is kept, wait until this file exists")
+    failures: int = Field(0, description="Number of transient failures after the file is kept")
     started: str | None = None
 
 
@@ -187,10 +189,12 @@ async def write(job: Context, params: WriteParams) -> WriteResult:
         await asyncio.to_thread(path.write_text, params.text)
     else:
         await asyncio.to_thread(path.write_bytes, bytes(params.size))
-    kept = await job.keep(path)
+    kept = await job.keep(path, at_once=params.at_once)
     _append_line(params.started)
     if params.wait_for is not None:
         await _wait_for_file(params.wait_for)
+    if job.attempt <= params.failures:
+        raise Transient("after the file was kept")
     return WriteResult(file=kept)
 
 

@@ -15,6 +15,8 @@ from callsheet.api.server import make_server
 from callsheet.testing.engine import Engine
 from callsheet.wiring import open_runtime
 
+from .documented_statuses import check_documented
+
 
 @dataclass
 class Api:
@@ -56,7 +58,7 @@ async def served(settings, catalog, *, providers=(), provider_settings=()):
         settings, catalog, extra_providers=providers, provider_settings=provider_settings
     ) as runtime:
         app = create_app(runtime)
-        server = make_server(app, host=settings.host, port=settings.port)
+        server = make_server(app, settings)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             async with asyncio.timeout(20):
@@ -64,7 +66,8 @@ async def served(settings, catalog, *, providers=(), provider_settings=()):
                     await asyncio.sleep(0.005)
             base = f"http://127.0.0.1:{settings.port}"
             engine = Engine(runtime)
-            async with httpx2.AsyncClient(base_url=base, trust_env=False, timeout=20) as client:
+            hooks = {"response": [check_documented(app)]}
+            async with httpx2.AsyncClient(base_url=base, trust_env=False, timeout=20, event_hooks=hooks) as client:
                 yield Api(client, engine, app, server)
             for worker in list(engine.workers):
                 await engine.stop_worker(worker)
@@ -89,6 +92,12 @@ def free_port():
 @pytest.fixture
 def settings(settings):
     return settings.model_copy(update={"port": free_port()})
+
+
+@pytest.fixture
+def served_with(settings, catalog):
+    """A function that serves with some settings changed: `async with served_with(max_connections=3) as api`."""
+    return lambda **changed: served(settings.model_copy(update=changed), catalog)
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ class Receiver:
 
     async def _respond(self, writer, response):
         if response == "hang":
-            await asyncio.sleep(60)
+            await asyncio.sleep(60)  # sleep: it hangs until the sender gives up
         elif response == "reset":
             # With a linger time of 0, the kernel sends RST.
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

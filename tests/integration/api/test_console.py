@@ -15,14 +15,14 @@ def token_in(text):
 
 
 async def test_an_empty_list_shows_the_first_command(api):
-    assert "callsheet demo" in await page(api, "/")
+    assert "callsheet demo" in await page(api, "/executions")
 
 
 async def test_names_are_escaped(api):
     body = {"executionPlan": {"name": "<script>alert(1)</script>", "jobs": [{"id": "a", "operation": "noop"}]}}
     execution_id = (await api.client.post("/api/executions", json=body)).json()["executionId"]
 
-    for path in ("/", f"/executions/{execution_id}"):
+    for path in ("/executions", f"/executions/{execution_id}"):
         text = await page(api, path)
         assert "&lt;script&gt;alert(1)" in text
         assert "<script>alert" not in text
@@ -51,18 +51,18 @@ async def test_the_page_of_an_execution_says_why_a_job_waits(api):
 async def test_the_list_warns_of_a_queue_without_workers(api):
     await api.submit(("a", "noop", {}))
 
-    assert "No worker serves the queue “test”; 1 job is queued." in await page(api, "/")
+    assert "No worker serves the queue “test”; 1 job is queued." in await page(api, "/executions")
 
 
 async def test_older_executions_are_on_the_next_page(api):
     for _ in range(51):
         await api.submit(("a", "noop", {}))
 
-    first = await page(api, "/")
-    older = first.partition('href="/?before=')[2].partition('"')[0]
+    first = await page(api, "/executions")
+    older = first.partition('href="/executions?before=')[2].partition('"')[0]
 
     assert first.count("<tr id=") == 50
-    assert (await page(api, f"/?before={older}")).count("<tr id=") == 1
+    assert (await page(api, f"/executions?before={older}")).count("<tr id=") == 1
 
 
 async def test_a_form_cancels_and_retries(working, tmp_path):
@@ -92,7 +92,7 @@ async def test_the_list_stream_sends_changed_rows(working):
             raise AssertionError("the stream has ended")
 
         execution_id = await working.submit(("a", "noop", {}))
-        assert await row_with("succeeded") == execution_id
+        assert await row_with("succeeded") == f"e-{execution_id}"
 
 
 async def test_the_execution_stream_ends_with_the_execution(working):
@@ -104,12 +104,12 @@ async def test_the_execution_stream_ends_with_the_execution(working):
 
     assert f"id: {last}" in lines
     assert "event: ended" in lines
-    again = await working.client.get(f"/console/stream/{execution_id}", params={"after": last})
+    again = await working.client.get(f"/console/stream/{execution_id}", params={"after_event": last})
     assert again.status_code == 204
 
 
 async def test_pages_load_nothing_from_other_hosts(api):
-    response = await api.client.get("/")
+    response = await api.client.get("/executions")
 
     assert "default-src 'none'" in response.headers["content-security-policy"]
     assert "http" not in response.text.replace(str(api.client.base_url), "")

@@ -1,12 +1,13 @@
 """Error responses."""
 
 import asyncio
+import errno
 
 import asyncpg
 import pytest
 
-from callsheet.db.outages import ConnectionRejected, ReadOnlyDatabase
-from callsheet.domain.errors import StorageUnreachable
+from callsheet.db.outages import ConnectionRejected, NoConnection, ReadOnlyDatabase
+from callsheet.domain.errors import DatabaseUnavailable, StorageUnreachable
 
 from .conftest import codes
 
@@ -37,8 +38,8 @@ async def test_an_unexpected_error_is_a_500_without_details(api, monkeypatch, ca
         (asyncpg.CannotConnectNowError("the database system is starting up"), "is starting, stopping or recovering."),
         (ConnectionRejected(asyncpg.InvalidPasswordError("hunter2")), "rejects the login."),
         (ReadOnlyDatabase(), "is read-only: it is a standby, or in a read-only mode."),
-        (ConnectionRefusedError(), "does not respond."),
-        (TimeoutError(), "does not respond."),
+        (NoConnection(ConnectionRefusedError()), "does not respond."),
+        (NoConnection(TimeoutError()), "does not respond."),
     ],
 )
 async def test_an_unavailable_database_is_a_503_with_its_reason_and_retry_after(api, monkeypatch, error, reason):
@@ -52,6 +53,43 @@ async def test_an_unavailable_database_is_a_503_with_its_reason_and_retry_after(
     assert (response.status_code, response.json()["code"]) == (503, "database_unavailable")
     assert response.json()["detail"] == f"The database {reason} No data is lost; retry in a moment."
     assert int(response.headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/data/uploads/1"), 503, "disk_full"),
+        (OSError(errno.EDQUOT, "Quota exceeded", "/data/uploads/1"), 503, "disk_full"),
+        (PermissionError(errno.EACCES, "Permission denied", "/data/uploads/1"), 500, "internal_error"),
+        (FileNotFoundError(errno.ENOENT, "No such file", "/data/uploads/1"), 500, "internal_error"),
+        (OSError(errno.EIO, "Input/output error", "/data/uploads/1"), 500, "internal_error"),
+        (OSError(errno.EROFS, "Read-only file system", "/data/uploads/1"), 500, "internal_error"),
+        (OSError(errno.EMFILE, "Too many open files"), 500, "internal_error"),
+        (TimeoutError(), 500, "internal_error"),
+        (ConnectionResetError(), 500, "internal_error"),
+    ],
+)
+async def test_an_error_of_a_file_is_no_outage_of_the_database(api, monkeypatch, capsys, caplog, error, status, code):
+    async def broken(*args, **named):
+        raise error
+
+    monkeypatch.setattr("callsheet.api.executions.list_executions", broken)
+
+    response = await api.client.get("/api/executions")
+
+    assert (response.status_code, response.json()["code"]) == (status, code)
+    assert "/data" not in response.text
+    assert "database unavailable" not in logged(capsys, caplog)
+
+
+@pytest.mark.parametrize("error", [ConnectionRefusedError(), TimeoutError(), OSError(errno.EHOSTUNREACH, "No route")])
+async def test_an_error_of_the_network_in_the_work_of_the_database_is_an_outage(api, error):
+    async def query(connection):
+        raise error
+
+    with pytest.raises(DatabaseUnavailable, match="does not respond") as unavailable:
+        await api.runtime.database.retry(query, timeout=0)
+    assert unavailable.value.facts["reason"] == type(error).__name__
 
 
 async def test_an_unreachable_storage_is_a_503_with_retry_after(api, monkeypatch):

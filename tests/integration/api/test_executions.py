@@ -367,3 +367,43 @@ async def test_a_job_is_read_with_its_own_dependencies_and_the_artifacts_in_its_
 def without_expiry(job):
     """Return a job with the URLs of its result without their queries, which contain the time."""
     return json.loads(re.sub(r'\?[^"]*"', '"', json.dumps(job)))
+
+
+PLAIN_REQUESTS = [
+    (b'{"jobs": [{"id": "a", "operation": "noop"}]}', {}, 202),
+    (b'{"jobs": [{"id": "a", "operation": "nop"}]}', {}, 422),
+    (b'{"jobs": [', {}, 422),
+    (b"", {}, 422),
+    (b'{"jobs": []}', {"Content-Type": "text/html"}, 415),
+    (b'{"jobs": []}', {"Content-Type": "application/json", "Host": "example.com"}, 403),
+    (b'{"jobs": []}', {"Content-Type": "application/json", "Sec-Fetch-Site": "cross-site"}, 403),
+    (b" " * 20_000_000, {}, 413),
+]
+
+
+@pytest.mark.parametrize("path", ["/api/executions", "/api/execute"])
+@pytest.mark.parametrize(("content", "headers", "status"), PLAIN_REQUESTS)
+async def test_a_submission_is_answered_alike_before_and_behind_the_router(api, path, content, headers, status):
+    headers = {"Content-Type": "application/json", "X-Request-ID": "same-for-both"} | headers
+
+    before = await api.client.post(path, content=content, headers=headers)
+    behind = await api.client.post(path, content=content, headers={**headers, "Idempotency-Key": "k"})
+
+    assert (before.status_code, behind.status_code) == (status, status)
+    assert _without_ids(before.json()) == _without_ids(behind.json())
+    unlike = {"location", "content-length", "date"}
+    assert {k: v for k, v in before.headers.items() if k not in unlike} == {
+        k: v for k, v in behind.headers.items() if k not in unlike
+    }
+
+
+def _without_ids(value):
+    if isinstance(value, dict):
+        return {name: _without_ids(inner) for name, inner in value.items() if name not in ("id", "executionId")}
+    return [_without_ids(inner) for inner in value] if isinstance(value, list) else value
+
+
+async def test_a_submission_with_an_unknown_query_parameter_is_refused(api):
+    response = await api.client.post("/api/execute?dryRun=1", json={"jobs": [{"id": "a", "operation": "noop"}]})
+
+    assert (response.status_code, response.json()["errors"][0]["code"]) == (422, "unknown_parameter")

@@ -1,13 +1,12 @@
-"""Operations, queues, workers, health and metrics."""
+"""Operations, queues, workers and health."""
 
 import asyncio
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
-from callsheet.api import metrics
 from callsheet.testing.waiters import until
 
+from .commands import command
 from .conftest import codes
 
 
@@ -94,7 +93,7 @@ async def test_an_unknown_lane_is_rejected(working):
 
 async def test_without_the_database_the_process_is_alive_but_not_ready(api, monkeypatch):
     async def unavailable(database):
-        await asyncio.sleep(60)
+        await asyncio.sleep(60)  # sleep: it hangs until the timeout
 
     monkeypatch.setattr("callsheet.api.health.check_revision", unavailable)
     monkeypatch.setattr("callsheet.api.health._TIMEOUT", 0.1)
@@ -111,48 +110,63 @@ async def test_a_server_with_a_database_and_a_storage_is_ready(api):
     assert (await api.client.get("/readyz")).json() == {"status": "ready"}
 
 
-async def read_metrics(api):
-    text = (await api.client.get("/metrics")).text
-    return {
-        (sample.name, *sorted(sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
+async def test_a_server_whose_worker_does_not_stay_up_says_why_it_is_not_ready(api):
+    api.app.state.worker_trouble = lambda: "The worker process died 3 times in a row; the last time: exit status 7."
+
+    ready = await api.client.get("/readyz")
+
+    assert (ready.status_code, ready.json()["code"]) == (503, "worker_not_ready")
+    assert "exit status 7" in ready.json()["detail"]
+    assert (await api.client.get("/health")).status_code == 200
 
 
-async def test_metrics_count_queued_and_ended_jobs(working, monkeypatch):
-    monkeypatch.setattr(metrics, "_CACHE_SECONDS", 0)
-    monkeypatch.setattr(metrics, "_COMMIT_DELAY", metrics.timedelta(0))
-    before = await read_metrics(working)
-    good = await working.submit(("a", "noop", {}), ("b", "sleep", {"seconds": 1.2}))
-    bad = await working.submit(("a", "fail", {}))
-    await asyncio.gather(working.ended(good), working.ended(bad))
-    await working.client.patch("/api/queues/test", json={"paused": True})
-    await working.submit(("a", "noop", {}))
+async def test_a_drained_worker_ends_its_running_jobs_and_claims_no_more(working, tmp_path):
+    worker = (await working.client.get("/api/workers")).json()["workers"][0]
+    running = await working.submit(("film", "block", {"until": str(tmp_path / "end")}))
+    await working.event(running, "job.running")
 
-    after = await read_metrics(working)
+    drained = await working.client.post(f"/api/workers/{worker['id']}/drain")
+    waiting = await working.submit(("film", "noop", {}))
+    (tmp_path / "end").touch()
 
-    queue = ("queue", "test")
-    assert before["callsheet_database_up",] == 1
-    assert ("callsheet_jobs_total", ("operation", "noop"), ("status", "succeeded")) not in before
-    assert after["callsheet_jobs_total", ("operation", "noop"), ("status", "succeeded")] == 1
-    assert after["callsheet_jobs_total", ("operation", "fail"), ("status", "failed")] == 1
-    assert after["callsheet_queue_jobs", queue, ("status", "queued")] == 1
-    assert after["callsheet_queue_paused", queue] == 1
-    assert after["callsheet_queue_oldest_wait_seconds", queue] > 0
-    assert after["callsheet_workers", ("status", "working")] == 1
-    assert after["callsheet_build_info", ("version", working.app.version)] == 1
-    slept = ("operation", "sleep"), ("status", "succeeded")
-    bucket = "callsheet_job_duration_seconds_bucket"
-    assert after[bucket, ("le", "1.0"), *slept] == 0
-    assert after[bucket, ("le", "+Inf"), *slept] == after["callsheet_job_duration_seconds_count", *slept] == 1
-    assert after["callsheet_job_duration_seconds_sum", *slept] > 1.2
+    assert (drained.status_code, drained.json()["lanes"], drained.json()["running"]) == (200, {"test": 0}, 1)
+    assert (await working.ended(running))["status"] == "succeeded"
+    job = (await working.client.get(f"/api/executions/{waiting}")).json()["jobs"][0]
+    assert (job["status"], job["waitReason"]["code"]) == ("queued", "no_lane")
 
 
-async def test_metrics_report_an_unavailable_database(api, monkeypatch):
-    async def unavailable(*args):
-        raise ConnectionRefusedError
+async def test_a_stopped_worker_lets_its_job_end_and_then_its_process(working, tmp_path):
+    worker = working.engine.workers[0]
+    running = await working.submit(("film", "sleep", {"seconds": 0.5}))
+    await working.event(running, "job.running")
 
-    monkeypatch.setattr(metrics, "list_queues", unavailable)
+    stopped = await working.client.post(f"/api/workers/{worker.id}/stop")
+    async with asyncio.timeout(15):
+        await working.engine._tasks[worker.id]  # its run ends without an error
 
-    assert (await read_metrics(api))["callsheet_database_up",] == 0
+    assert stopped.status_code == 202
+    assert (await working.ended(running))["status"] == "succeeded"
+    assert (await working.client.get("/api/workers")).json()["workers"] == []
+    assert (await working.client.post(f"/api/workers/{worker.id}/stop")).status_code == 404
+
+
+@pytest.mark.parametrize(("change", "says"), [("pid = 0", "polled worker"), ("only_reserved = true", "one execution")])
+async def test_workers_that_are_no_processes_of_their_own_are_not_stopped(working, change, says):
+    worker = (await working.client.get("/api/workers")).json()["workers"][0]
+    async with working.runtime.database.connection() as connection:
+        await connection.execute(f"UPDATE workers SET {change}")
+
+    response = await working.client.post(f"/api/workers/{worker['id']}/stop")
+
+    assert response.status_code == 409 and says in response.json()["detail"]
+
+
+async def test_the_commands_drain_and_stop_a_worker_by_its_name(working):
+    worker = working.engine.workers[0]
+
+    drained = await command(working, "workers", "drain", worker.name)
+    stopped = await command(working, "workers", "stop", worker.name)
+
+    assert "claims no more jobs; 0 still run" in drained.stderr and "is stopping" in stopped.stderr
+    async with asyncio.timeout(15):
+        await working.engine._tasks[worker.id]

@@ -3,13 +3,15 @@
 import asyncio
 import json
 import re
+import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from callsheet.api import body_limits, http_protocol, overload_middleware
+from callsheet.api import body_limits
 from callsheet.api.problems import MEDIA_TYPE
 from callsheet.testing.waiters import until
 
@@ -50,6 +52,8 @@ HEADERS = {
     "Cookie": ("callsheet_session=1.2.3", "callsheet_session=\x7f"),
     "X-Request-ID": ("a\tb", "x" * 500),
 }
+_TIMEOUT = 20
+"""Seconds for one request of a walk over all routes."""
 ID = "019ab1f0-5c3e-7a10-9d7e-0f4b3c2d1e00"
 
 
@@ -106,9 +110,22 @@ async def routes(api) -> Routes:
     return Routes((await api.client.get("/openapi.json")).json())
 
 
+async def fault_of_request(api, method: str, url: str, **options: Any) -> str | None:
+    """Send a request and return what is wrong with its response, or None.
+
+    The limit is for the whole response: a stream that pings would never reach the limit of the client for one piece.
+    """
+    try:
+        async with asyncio.timeout(_TIMEOUT):
+            return fault_of(await api.client.request(method, url, follow_redirects=False, **options))
+    except TimeoutError:
+        return f"no complete response within {_TIMEOUT} seconds"
+
+
 def fault_of(response: Any) -> str | None:
     """Return what is wrong with a response, or None."""
-    if response.status_code >= 500:
+    # What is not configured says so, whatever is asked.
+    if response.status_code >= 500 and b'"code":"not_configured"' not in response.content:
         return f"{response.status_code} {response.text[:200]}"
     if "x-injected" in response.headers:
         return "a header was injected"
@@ -123,18 +140,23 @@ def fault_of(response: Any) -> str | None:
 async def test_hostile_paths_and_queries(api, routes):
     faults = []
     for method, url in routes.hostile_urls():
-        response = await api.client.request(method, url, follow_redirects=False)
-        if (fault := fault_of(response)) is not None:
+        if (fault := await fault_of_request(api, method, url)) is not None:
             faults.append(f"{method} {url[:150]}: {fault}")
     assert faults == []
+
+
+async def test_a_walk_ends_at_a_response_without_an_end(api, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "_TIMEOUT", 0.2)
+    monkeypatch.setattr(api.client, "request", lambda *_, **__: asyncio.Event().wait())
+    assert await fault_of_request(api, "GET", "/endless") == "no complete response within 0.2 seconds"
 
 
 async def test_hostile_bodies(api, routes):
     faults = []
     for method, url, body in routes.hostile_bodies():
         text = json.dumps(body).encode()
-        response = await api.client.request(method, url, content=text, headers={"Content-Type": "application/json"})
-        if (fault := fault_of(response)) is not None:
+        headers = {"Content-Type": "application/json"}
+        if (fault := await fault_of_request(api, method, url, content=text, headers=headers)) is not None:
             faults.append(f"{method} {url[:150]} {text[:100]!r}: {fault}")
     assert faults == []
 
@@ -149,8 +171,7 @@ async def test_hostile_headers(api, routes):
                 ("GET", "/"),
                 ("GET", "/nope"),
             ):
-                response = await api.client.request(method, url, headers={name: value}, follow_redirects=False)
-                if (fault := fault_of(response)) is not None:
+                if (fault := await fault_of_request(api, method, url, headers={name: value})) is not None:
                     faults.append(f"{method} {url} {name}: {value!r}: {fault}")
     assert faults == []
 
@@ -189,24 +210,28 @@ async def test_every_response_has_security_headers(api):
             assert response.headers["x-content-type-options"] == "nosniff", path
 
 
-async def test_a_head_that_never_ends_is_cut(api, monkeypatch):
-    monkeypatch.setattr(http_protocol, "HEAD_TIMEOUT", 0.2)
+@pytest.fixture
+async def impatient(served_with):
+    """A server that waits a fifth of a second for the head of a request."""
+    async with served_with(head_timeout=timedelta(seconds=0.2)) as api:
+        yield api
 
-    response = await raw(api, b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ")
+
+async def test_a_head_that_never_ends_is_cut(impatient):
+    response = await raw(impatient, b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ")
 
     assert response == b""
 
 
-async def test_an_idle_connection_after_a_response_is_kept_until_the_next_request(api, monkeypatch):
-    monkeypatch.setattr(http_protocol, "HEAD_TIMEOUT", 0.2)
-    reader, writer = await asyncio.open_connection("127.0.0.1", api.client.base_url.port)
+async def test_an_idle_connection_after_a_response_is_kept_until_the_next_request(impatient):
+    reader, writer = await asyncio.open_connection("127.0.0.1", impatient.client.base_url.port)
     for _ in range(2):
         writer.write(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         assert (await reader.readuntil(b"\r\n")) == b"HTTP/1.1 200 OK\r\n"
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(re.search(rb"content-length: (\d+)", head, re.IGNORECASE)[1])
         await reader.readexactly(length)
-        await asyncio.sleep(0.4)  # longer than the limit of a head
+        await asyncio.sleep(0.4)  # sleep: longer than the limit of a head
     writer.close()
 
 
@@ -221,47 +246,76 @@ async def test_a_body_that_drips_ends_with_408(api, monkeypatch):
     assert b'"body_timeout"' in response
 
 
-async def test_connections_beyond_the_limit_are_closed(api, monkeypatch):
-    monkeypatch.setattr(http_protocol, "MAX_CONNECTIONS", 3)
-    held = [await asyncio.open_connection("127.0.0.1", api.client.base_url.port) for _ in range(3)]
+async def test_connections_beyond_the_limit_are_closed(served_with):
+    async with served_with(max_connections=3) as api:
+        held = [await asyncio.open_connection("127.0.0.1", api.client.base_url.port) for _ in range(3)]
 
-    response = await raw(api, b"")
+        response = await raw(api, b"")
 
-    assert response.startswith(b"HTTP/1.1 503")
-    for _, writer in held:
-        writer.close()
-
-
-async def test_beyond_its_capacity_the_server_says_when_to_retry_and_stays_alive(api, monkeypatch):
-    monkeypatch.setattr(overload_middleware, "MAX_REQUESTS", 2)
-    port = api.client.base_url.port
-    unfinished = b"POST /api/executions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 500\r\n\r\n{"
-    held = []
-    for _ in range(2):
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(unfinished)
-        held.append(writer)
-    await until(lambda: api.server.server_state.tasks and len(api.server.server_state.tasks) >= 2)
-
-    response = await api.client.get("/api/queues")
-
-    assert (response.status_code, response.json()["code"]) == (503, "overloaded")
-    assert response.headers["retry-after"] == "1"
-    assert (await api.client.get("/health")).status_code == 200
-    for writer in held:
-        writer.close()
+        assert response.startswith(b"HTTP/1.1 503")
+        for _, writer in held:
+            writer.close()
 
 
-async def test_large_bodies_together_are_limited(api, monkeypatch):
-    monkeypatch.setattr(overload_middleware, "MAX_BODY_BYTES", 600)
-    _, writer = await asyncio.open_connection("127.0.0.1", api.client.base_url.port)
-    writer.write(b"POST /api/executions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 500\r\n\r\n{")
-    await until(lambda: len(api.server.server_state.tasks) >= 1)
+async def test_one_address_does_not_take_all_connections(served_with, monkeypatch):
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "127.0.0.1")
+    async with served_with(max_connections_per_address=2) as api:
 
-    response = await api.client.post("/api/executions", content=b"{" + b" " * 400)
+        def connect(address):
+            port = api.client.base_url.port
+            return asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
 
-    assert (response.status_code, response.json()["code"]) == (503, "overloaded")
+        held = [await connect("127.0.0.2") for _ in range(2)]
+
+        reader, refused = await connect("127.0.0.2")
+
+        assert (await reader.read()).startswith(b"HTTP/1.1 503")
+        for address in ("127.0.0.3", "127.0.0.1", "127.0.0.1", "127.0.0.1"):  # another client; a trusted proxy
+            assert await _is_answered(*await connect(address))
+        for _, writer in (*held, (reader, refused)):
+            writer.close()
+            await writer.wait_closed()
+        await until(lambda: all(each.client[0] != "127.0.0.2" for each in api.server.server_state.connections))
+        assert await _is_answered(*await connect("127.0.0.2"))
+
+
+async def _is_answered(reader, writer):
+    writer.write(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+    response = await reader.read()
     writer.close()
+    return response.startswith(b"HTTP/1.1 200")
+
+
+async def test_beyond_its_capacity_the_server_says_when_to_retry_and_stays_alive(served_with):
+    async with served_with(max_requests=2) as api:
+        port = api.client.base_url.port
+        unfinished = b"POST /api/executions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 500\r\n\r\n{"
+        held = []
+        for _ in range(2):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(unfinished)
+            held.append(writer)
+        await until(lambda: api.server.server_state.tasks and len(api.server.server_state.tasks) >= 2)
+
+        response = await api.client.get("/api/queues")
+
+        assert (response.status_code, response.json()["code"]) == (503, "overloaded")
+        assert response.headers["retry-after"] == "1"
+        assert (await api.client.get("/health")).status_code == 200
+        for writer in held:
+            writer.close()
+
+
+async def test_large_bodies_together_are_limited(served_with):
+    async with served_with(max_body_bytes_in_progress=600) as api:
+        _, writer = await asyncio.open_connection("127.0.0.1", api.client.base_url.port)
+        writer.write(b"POST /api/executions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 500\r\n\r\n{")
+        await until(lambda: len(api.server.server_state.tasks) >= 1)
+
+        response = await api.client.post("/api/executions", content=b"{" + b" " * 400)
+
+        assert (response.status_code, response.json()["code"]) == (503, "overloaded")
+        writer.close()
 
 
 @pytest.mark.parametrize(
@@ -291,11 +345,11 @@ async def test_a_callback_url_that_can_never_be_called_is_refused(api, url, code
     assert response.json()["errors"][0]["code"] == code
 
 
-async def test_requests_without_a_key_do_not_take_the_room_of_others(api, monkeypatch):
-    monkeypatch.setattr(overload_middleware, "MAX_REQUESTS", 1)
-    _, writer = await asyncio.open_connection("127.0.0.1", api.client.base_url.port)
-    writer.write(b"POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 500\r\n\r\nkey=")
-    await until(lambda: len(api.server.server_state.tasks) >= 1)
+async def test_requests_without_a_key_do_not_take_the_room_of_others(served_with):
+    async with served_with(max_requests=1) as api:
+        _, writer = await asyncio.open_connection("127.0.0.1", api.client.base_url.port)
+        writer.write(b"POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 500\r\n\r\nkey=")
+        await until(lambda: len(api.server.server_state.tasks) >= 1)
 
-    assert (await api.client.get("/api/executions")).status_code == 200
-    writer.close()
+        assert (await api.client.get("/api/executions")).status_code == 200
+        writer.close()

@@ -84,3 +84,4 @@ async def test_the_log_of_an_unknown_execution_or_job_is_a_404(working):
     response = await working.client.get(f"/api/executions/{execution_id}/jobs/b/logs")
     assert response.status_code == 404
     assert "has no job 'b'" in response.json()["detail"]
+    assert (await working.client.get(f"/api/executions/{execution_id}/jobs/a%00b/logs")).status_code == 404

@@ -117,7 +117,7 @@ async def test_a_repeated_message_causes_no_poll(working, fake):
     for _ in range(3):
         assert (await send_webhook(working, request, message(request))).status_code == 200
 
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.1)  # sleep: no poll may follow
     assert fake.polls() == 1
     assert await status(working, execution_id) == "waiting"
 

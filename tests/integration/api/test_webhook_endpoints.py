@@ -132,7 +132,7 @@ async def test_an_endpoint_receives_each_event_of_its_types_once_with_its_number
             for event in await working.engine.events(UUID(execution_id)):
                 events[execution_id, event.number] = event
         messages = [await receiver.next_message() for _ in events]
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.2)  # sleep: no second delivery may follow
 
     assert receiver.received.empty()
     received = {(message["data"]["executionId"], message["data"]["eventNumber"]): message for message in messages}

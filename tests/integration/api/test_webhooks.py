@@ -114,7 +114,7 @@ async def test_a_receiver_that_hangs_delays_neither_other_receivers_nor_jobs(wor
         await working.submit(("a", "noop", {}), callbackUrl=slow.url)
         await slow.next()
         execution_id = await working.submit(("a", "noop", {}), callbackUrl=quick.url)
-        await quick.next()
+        assert json.loads((await quick.next())[2])["data"]["executionId"] == execution_id
         await outbox_row_with(working.runtime, execution_id, "delivered_at")
 
 
@@ -281,6 +281,8 @@ async def test_old_webhooks_are_deleted_with_their_attempts(working):
         interval=timedelta(0),
         upload_max_age=timedelta(days=1),
         webhook_history=timedelta(days=7),
+        audit_history=timedelta(days=365),
+        schedule_history=timedelta(days=90),
     )
 
     left = await fetch(runtime, "SELECT delivered_at IS NULL AS waits FROM outbox ORDER BY number")

@@ -103,7 +103,7 @@ async def test_a_listener_reconnects_at_once_after_each_disconnect(server, proxy
         await until(lambda n=n: recorder.gaps == n + 2, timeout=20)
         print(f"reconnected after {time.monotonic() - started:.3f} s")
     await notify(server, "hello")
-    await until(lambda: recorder.notifications == ["hello"])
+    assert await until(lambda: recorder.notifications == ["hello"])
 
 
 async def test_a_listener_waits_for_an_unreachable_server(server, proxy, recorder):
@@ -113,7 +113,7 @@ async def test_a_listener_waits_for_an_unreachable_server(server, proxy, recorde
 
     proxy.accepting = True
 
-    await until(lambda: recorder.gaps == 2, timeout=20)
+    assert await until(lambda: recorder.gaps == 2, timeout=20)
 
 
 async def test_work_on_a_half_open_connection_is_retried_on_a_new_one(dsn, proxy, monkeypatch):

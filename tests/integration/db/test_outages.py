@@ -99,7 +99,7 @@ async def test_every_refused_connection_is_waited_for(server, proxy, dsn, sqlsta
             with pytest.raises(TRANSIENT_ERRORS):
                 await heartbeat.run(lambda c: c.fetchval("SELECT 1"))
             waiting = tasks.create_task(database.retry(lambda c: c.fetchval("SELECT 2"), timeout=60))
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.2)  # sleep: no waiter may give up meanwhile
             assert not listening.done()
 
         assert await waiting == 2
@@ -131,7 +131,7 @@ async def test_an_error_that_ends_a_session_is_an_outage(dsn):
             pids.append(connection.get_server_pid())
             if len(pids) == 1:
                 await connection.execute("SET idle_session_timeout = 1")
-                await asyncio.sleep(0.3)
+                await asyncio.sleep(0.3)  # sleep: the server ends the idle session
             return await connection.fetchval("SELECT 1")
 
         assert await database.retry(work) == 1
@@ -224,7 +224,7 @@ async def test_the_poller_pauses_between_refused_connections():
     database = RefusingDatabase()
     polling = asyncio.create_task(Poller(database, {"luma": None}, interval=0.2).run())
     await until(lambda: database.tries)
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(0.5)  # sleep: its tries in this time are counted
     polling.cancel()
     await asyncio.gather(polling, return_exceptions=True)
 

@@ -366,3 +366,87 @@ async def test_followed_events_are_found_by_the_keys_of_their_executions(connect
 
     assert "Seq Scan" not in scans(nodes, "executions") | scans(nodes, "events")
     assert blocks < 600
+
+
+# All open messages may be read to renew some, but only once.
+@pytest.mark.parametrize(
+    ("statement", "limit"), [(sql.close_messages, 100), (sql.renew_messages, 5000)], ids=["close", "renew"]
+)
+async def test_a_plan_made_for_few_messages_is_good_for_many(database_url, statement, limit):
+    connection = await asyncpg.connect(database_url, timeout=60)
+    owner = new_id()
+    fill = """INSERT INTO intake_messages (intake, source, message_id, attempt, execution_id, claim, product_id, owner,
+                                           owned_until)
+              SELECT 'a', 'b', n::text, '1', gen_random_uuid(), '{}', '', $3, now()
+              FROM generate_series($1::int, $2::int) AS n"""
+    ids = [str(number) for number in range(1, 21)]
+    values = {
+        "intakes": ["a"] * 20,
+        "sources": ["b"] * 20,
+        "message_ids": ids,
+        "attempts": ["1"] * 20,
+        "owners": [owner] * 20,
+        "reported": [1] * 20,
+        "lease": 5,
+    }
+    call = f"EXECUTE explained({', '.join(_literal(values[name]) for name in statement.parameters)})"
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        await connection.execute("SET LOCAL session_replication_role = replica")  # executions are not needed
+        await connection.execute(f"PREPARE explained AS {statement.text}")
+        await connection.execute(fill, 1, 100, owner)
+        for _ in range(6):
+            await connection.execute(call)
+        await connection.execute(fill, 101, 5000, owner)
+        text = await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {call}")
+    finally:
+        await transaction.rollback()
+        await connection.close()
+    nodes = list(_nodes(json.loads(text)[0]["Plan"]))
+
+    assert all(node["Actual Rows"] * node["Actual Loops"] <= limit for node in nodes)
+    assert "Seq Scan" not in scans(nodes, "intake_messages")
+
+
+LISTED = {"before": None, "first_id": None, "last_id": None, "statuses": None, "operation": None, "queue": None}
+
+
+@pytest.mark.parametrize("change", [{}, {"operation": "rare"}, {"statuses": ["skipped"]}, {"queue": "odd"}])
+async def test_a_list_of_jobs_reads_its_groups_and_not_the_history(connection, change):
+    nodes, _ = await explain(connection, sql.list_job_ids, **{**LISTED, **change}, limit=51)
+
+    ended = [node for node in nodes if node.get("Index Name") == "execution_jobs_listed"]
+    assert ended and sum(node["Actual Rows"] * node["Actual Loops"] for node in ended) < 1000
+    assert "execution_jobs_pkey" not in indexes(nodes)
+    assert "Seq Scan" not in scans(nodes, "execution_jobs")
+
+
+async def test_failed_jobs_are_found_by_the_code_of_their_error(connection):
+    nodes, _ = await explain(connection, sql.list_failed_job_ids, **LISTED, error_code="rare", limit=51)
+
+    assert "execution_jobs_failed" in indexes(nodes)
+    assert "Seq Scan" not in scans(nodes, "execution_jobs")
+
+
+@pytest.mark.parametrize(("change", "index"), [({"kind": "audio"}, "kind"), ({"name": "rare.wav"}, "name")])
+async def test_artifacts_with_rare_values_are_found_by_their_index(connection, change, index):
+    await connection.execute(
+        "INSERT INTO artifacts (id, execution_id, job, name, key, media_type, size, sha256) "
+        "SELECT id, execution_id, id, 'film.mp4', id::text, 'video/mp4', 1, 'x' FROM execution_jobs "
+        "WHERE status = 'succeeded' LIMIT 50000 ON CONFLICT DO NOTHING"
+    )
+    await connection.execute("ANALYZE artifacts")
+    given = {"before": None, "first_id": None, "last_id": None, "execution_id": None, "kind": None, "name": None}
+
+    nodes, _ = await explain(connection, sql.list_artifacts, **{**given, **change}, limit=51)
+
+    assert f"artifacts_by_{index}" in indexes(nodes)
+    assert "Seq Scan" not in scans(nodes, "artifacts")
+
+
+async def test_queued_jobs_of_a_queue_are_read_in_their_order(connection):
+    nodes, _ = await explain(connection, sql.next_jobs_of_queue, queue="test", limit=50)
+
+    assert {"execution_jobs_queued", "execution_jobs_on_hold", "execution_jobs_scheduled"} <= indexes(nodes)
+    assert "Seq Scan" not in scans(nodes, "execution_jobs")

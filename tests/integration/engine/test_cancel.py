@@ -126,9 +126,9 @@ async def test_clean_up_longer_than_a_heartbeat_is_not_interrupted(settings, tmp
     async def clean_up(job, params: Empty) -> Empty:
         try:
             (tmp_path / "started").write_text(f"{os.getpid()}\n")
-            await asyncio.sleep(60)
+            await asyncio.sleep(60)  # sleep: until it is cancelled
         finally:
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.5)  # sleep: longer than a heartbeat
             (tmp_path / "cleaned").touch()
         return Empty()
 

@@ -28,7 +28,7 @@ async def test_a_worker_deletes_old_files_from_the_cache(idle_engine, settings, 
 
     await idle_engine.start_worker()
 
-    await until(lambda: not cached_files(settings))
+    assert await until(lambda: not cached_files(settings))
 
 
 async def test_a_worker_continues_without_its_storage(idle_engine, monkeypatch):

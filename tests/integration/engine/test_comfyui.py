@@ -67,15 +67,29 @@ async def test_a_job_stores_its_file_and_logs_the_prompt(engine, server):
 async def test_the_prompt_of_a_stopped_worker_is_resumed_by_the_next(engine, server):
     execution_id = await engine.submit(PLAN)
     await node_reached(server)
+    server.executor.step_permits.release()
+    before = await _progress(engine, execution_id, lambda job: job.progress > 0.2)
     await engine.stop_worker(engine.workers[0])
     assert server.interrupts == []
     await engine.start_worker()
     await until(lambda: len(server.client_ids) == 2)
-    finish_steps(server)
+    taken_over = await _progress(engine, execution_id, lambda job: "an earlier run" in (job.progress_message or ""))
+    assert taken_over == pytest.approx(before, abs=0.01)
+    server.executor.step_permits.release()
 
     execution = await engine.ended(execution_id)
     assert execution.status == "succeeded"
     assert len(server.accepted) == 1
+
+
+async def _progress(engine, execution_id, condition):
+    """Wait until a condition holds for the job, and return its progress."""
+    job = await engine.job(execution_id, "draw")
+    async with asyncio.timeout(20):
+        while not condition(job):
+            await asyncio.sleep(0.05)  # sleep: progress is stored some times per second
+            job = await engine.job(execution_id, "draw")
+    return job.progress
 
 
 async def test_a_cancelled_job_cancels_its_prompt(engine, server):
@@ -87,6 +101,56 @@ async def test_a_cancelled_job_cancels_its_prompt(engine, server):
     assert execution.status == "cancelled"
     await until(lambda: server.executor.remaining == 0)
     assert server.interrupts == server.accepted
+
+
+async def test_jobs_that_wait_for_a_slot_stay_in_the_queue_in_the_order_of_their_priorities(settings, server):
+    def job(name, priority):
+        graph = {**GRAPH, "3": {**GRAPH["3"], "inputs": {"images": ["2", 0], "filename_prefix": name}}}
+        params = {"graph": graph, "uniqueNames": False}
+        return {"id": name, "operation": "comfyui", "priority": priority, "timeout": 60, "params": params}
+
+    async with running_engine([comfyui], settings=settings, lanes={"comfyui": 4}) as engine:
+        execution_id = await engine.submit({"jobs": [job("first", 5)]})
+        await node_reached(server)
+        other = await engine.submit({"jobs": [job("low", 1), job("high", 9)]})
+        await until(lambda: _queued(engine, other))
+        waiting = await engine.job(other, "high")
+        for _ in range(6):
+            server.executor.step_permits.release()
+        await engine.ended(execution_id)
+        execution = await engine.ended(other)
+
+    assert execution.status == "succeeded"
+    assert (waiting.wait_reason.code, waiting.started_at) == ("no_free_slot", None)
+    names = [request["prompt"]["3"]["inputs"]["filename_prefix"] for request in server.prompt_requests]
+    assert names == ["first", "high", "low"]
+
+
+async def _queued(engine, execution_id):
+    return all(job.status == "queued" for job in (await engine.execution(execution_id)).jobs)
+
+
+async def test_a_job_waits_for_its_server_with_the_reason_and_without_an_attempt(engine, server, monkeypatch):
+    monkeypatch.setattr("callsheet.comfyui.pool._RECHECK_INTERVAL", 0.1)
+    monkeypatch.setattr("callsheet.comfyui.server._PROBE_INTERVAL", 0.1)
+    server.unavailable = True
+    execution_id = await engine.submit(PLAN)
+    blocked = (await engine.wait(execution_id, "job.blocked")).data
+    waiting = await engine.job(execution_id, "draw")
+    server.unavailable = False
+    await node_reached(server)
+    finish_steps(server)
+    execution = await engine.ended(execution_id)
+
+    assert (execution.status, execution.jobs[0].attempts) == ("succeeded", 0)
+    assert blocked["code"] == waiting.wait_reason.code == "server"
+    assert waiting.status == "running"
+    assert "does not respond since" in blocked["message"]
+    [facts] = waiting.wait_reason.facts["servers"]
+    assert facts["state"] == "unreachable"
+    assert facts["since"]
+    assert "502" in facts["reason"]
+    assert execution.jobs[0].wait_reason is None
 
 
 async def test_a_prompt_lost_in_a_restart_is_submitted_again(engine, server):

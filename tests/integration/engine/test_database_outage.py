@@ -88,7 +88,7 @@ async def test_everything_that_a_job_records_in_an_outage_of_the_database_is_sto
             await engine.wait(execution_id, "job.progress", job=name, timeout=60)
         await asyncio.to_thread(server.stop)
         gate.touch()
-        await asyncio.sleep(LONGER_THAN_A_QUERY_IS_RETRIED)
+        await asyncio.sleep(LONGER_THAN_A_QUERY_IS_RETRIED)  # sleep: the length of the outage
         await asyncio.to_thread(server.start)
         execution = await engine.ended(execution_id, timeout=60)
         events = await engine.events(execution_id)

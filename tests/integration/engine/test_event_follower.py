@@ -68,6 +68,21 @@ async def test_one_follower_gets_the_events_of_all_its_executions_in_order_each_
     assert seen == {execution_id: [1, 2, 3, 4, 5] for execution_id in ids}
 
 
+async def test_events_that_were_read_together_are_returned_together_and_an_error_after_them(engine, stream):
+    ids = await submit(engine, 40)
+    await asyncio.gather(*(engine.ended(execution_id) for execution_id in ids))
+
+    with stream.follower() as follower:
+        for execution_id in [*ids, new_id()]:
+            follower.add(execution_id)
+        read = await follower.read()
+        with pytest.raises(NotFound):
+            await follower.read()
+        assert await follower.read() == []
+
+    assert [(id, event.number) for id, event in read] == [(id, number) for id in ids for number in range(1, 6)]
+
+
 async def test_executions_without_new_events_cost_one_query_together(idle_engine, stream, database):
     ids = await submit(idle_engine, 300)
     with stream.follower() as follower:
@@ -80,7 +95,7 @@ async def test_executions_without_new_events_cost_one_query_together(idle_engine
 
         stream._wake_followers("*")
         await until(lambda: database.queries > before)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.3)  # sleep: its queries in this time are counted
 
         assert {execution_id for execution_id, _ in first} == set(ids)
         # At most the fallback read in addition.

@@ -108,7 +108,7 @@ async def test_no_job_is_lost_when_all_connections_are_killed(settings):
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                     "WHERE datname = current_database() AND pid <> pg_backend_pid()"
                 )
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # sleep: some jobs run between the cuts
 
         execution = await engine.ended(execution_id, timeout=60)
 

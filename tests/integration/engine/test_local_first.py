@@ -70,6 +70,7 @@ def settings(settings, tmp_path, local_server, replicate, monkeypatch):
             "comfyui_api_url": local_server.url,
             "comfyui_poll_interval": timedelta(seconds=0.1),
             "comfyui_timeout": timedelta(seconds=1),
+            "comfyui_away_limit": timedelta(seconds=0.5),
         }
     )
 
@@ -137,7 +138,7 @@ async def test_when_the_local_server_does_not_respond_a_provider_is_used_at_once
 ):
     local_server.unavailable = True
 
-    for _ in range(times):  # after some failures the server cools down
+    for _ in range(times):  # the first failure marks the server
         execution = await engine.run(PLAN, timeout=15)
         assert provider_of(execution) == "replicate"
         assert statuses(execution) == {"draw": "succeeded", "draw/local": "failed"}

@@ -75,7 +75,7 @@ def wait_in_thread(job: BlockingContext, params: Params) -> Empty:
 @operation("sleep-in-process", queue="test", run_in="process")
 def sleep_in_process(job: BlockingContext, params: Params) -> Empty:
     Path(params.file).write_text(str(os.getpid()))
-    time.sleep(3600)
+    time.sleep(3600)  # sleep: until it is cancelled
     return Empty()
 
 
@@ -215,7 +215,7 @@ async def test_a_cancelled_thread_stops_at_its_next_progress_report(engine, tmp_
 
 async def test_a_process_beyond_its_time_limit_is_killed(engine, tmp_path):
     file = tmp_path / "started"
-    execution = await engine.run(plan(job("a", "sleep-in-process", params={"file": str(file)}, timeout=5)), timeout=60)
+    execution = await engine.run(plan(job("a", "sleep-in-process", params={"file": str(file)}, timeout=15)), timeout=60)
 
     assert execution.jobs[0].error.code == "timed_out"
     await until(lambda: not psutil.pid_exists(int(file.read_text())))

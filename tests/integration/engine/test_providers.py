@@ -148,7 +148,7 @@ async def test_an_unreachable_provider_does_not_fail_the_job(engine, fake):
     fake.reachable = False
     await engine.wait(execution_id, "job.waiting")
     fake.set_status(submission["id"], "succeeded", **DONE)
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.2)  # sleep: several polls fail meanwhile
     assert (await engine.job(execution_id, "a")).status == "waiting"
 
     fake.reachable = True
@@ -413,7 +413,7 @@ async def test_a_cancel_reaches_a_provider_that_was_unreachable(engine, fake):
     await engine.wait(execution_id, "job.waiting")
     fake.reachable = False
     await engine.cancel(execution_id)
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.2)  # sleep: several polls fail meanwhile
     assert fake.cancelled() == []
 
     fake.reachable = True
@@ -426,7 +426,7 @@ async def test_a_cancel_during_a_submission_waits_for_the_task_and_cancels_it(en
     submission = await accepted(fake)
 
     await engine.cancel(execution_id)
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.1)  # sleep: the submission is still in flight
     fake.release()
 
     assert (await engine.ended(execution_id)).status == "cancelled"

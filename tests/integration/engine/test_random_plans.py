@@ -1,7 +1,7 @@
-"""A thousand random plans in an engine, with failures, cancels and retries at random times.
+"""Hundreds of random plans in an engine, with failures, cancels and retries at random times.
 
 Invariants: all status changes are allowed, every execution ends, no job runs before its dependencies, the counts agree
-with the rows, and the event numbers have no gap.
+with the rows, only failed jobs have an error, and the event numbers have no gap.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from callsheet.settings import Settings
 from callsheet.testing.engine import running_engine
 from callsheet.testing.operations import ALL
 
-EXAMPLES, PLANS = 20, 50
+EXAMPLES, PLANS = 8, 50
 
 
 WORK = [
@@ -77,7 +77,7 @@ def shared_database(new_shared_database):
     phases=[Phase.generate],  # scheduling is not reproducible, so shrinking is impossible
     suppress_health_check=list(HealthCheck),
 )
-def test_a_thousand_random_plans_keep_all_invariants(tmp_path_factory, shared_database, seed):
+def test_random_plans_keep_all_invariants(tmp_path_factory, shared_database, seed):
     rng = random.Random(seed)
     plans = [random_plan(rng) for _ in range(PLANS)]
     actions = [random_action(rng) for _ in range(60)]
@@ -89,10 +89,10 @@ def test_a_thousand_random_plans_keep_all_invariants(tmp_path_factory, shared_da
         retry_cap=0.02,
         schedule_interval=0.02,
     )
-    asyncio.run(run_plans(runtime, plans, actions))
+    asyncio.run(check_plans(runtime, plans, actions))
 
 
-async def run_plans(runtime, plans, actions):
+async def check_plans(runtime, plans, actions):
     async with running_engine(ALL, settings=runtime, lanes={"test": 16}, workers=2) as engine:
         database = engine.runtime.database
         submissions = [read_submission({"executionPlan": plan}) for plan in plans]
@@ -107,7 +107,7 @@ async def run_plans(runtime, plans, actions):
 
 
 async def perform(engine, execution_id, number, action, delay):
-    await asyncio.sleep(delay)
+    await asyncio.sleep(delay)  # sleep: the moment of the action is random
     database = engine.runtime.database
     records = [found.id for found in (await engine.execution(execution_id)).jobs]
     record = records[number % len(records)]
@@ -195,3 +195,4 @@ def check_counts(execution, rows):
         assert failed == status_counts["cancelled"] == 0
     assert all(row["pending_dependencies"] >= 0 for row in rows)
     assert all(row["pending_dependencies"] == 0 for row in rows if row["status"] in ("succeeded", "failed"))
+    assert all((row["error"] is not None) == (row["status"] == "failed") for row in rows)

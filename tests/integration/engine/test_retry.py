@@ -28,6 +28,29 @@ async def test_a_retry_keeps_succeeded_jobs(engine, tmp_path):
     assert runs == ["good", "bad", "bad", "next"]
 
 
+async def test_a_job_that_did_not_fail_in_the_end_has_no_error(engine):
+    flaky = job("flaky", "fail", params={"times": 1, "transient": True}, retries=2)
+    retried = await engine.run(plan(flaky))
+    async with engine.runtime.database.connection() as connection:
+        reported = await connection.fetchrow("SELECT status, error FROM reporting.execution_jobs")
+
+    [ended] = retried.jobs
+    assert (ended.status, ended.attempts, ended.error) == ("succeeded", 1, None)
+    assert tuple(reported) == ("completed", None)
+
+
+async def test_a_job_that_is_cancelled_between_two_runs_has_no_error(engine):
+    again = job("again", "fail", params={"times": 9, "transient": True}, retries=9)
+    execution_id = await engine.submit(plan(again))
+    await engine.wait(execution_id, "job.scheduled")
+    before = await engine.job(execution_id, "again")
+    await engine.cancel(execution_id)
+    [ended] = (await engine.ended(execution_id)).jobs
+
+    assert before.error is not None
+    assert (ended.status, ended.error) == ("cancelled", None)
+
+
 async def test_a_retry_of_one_job_leaves_other_failures_alone(engine, tmp_path):
     marker = tmp_path / "marker"
     first = await engine.run(

@@ -204,7 +204,7 @@ async def odd_text(job, params: Odd) -> Odd:
     job.progress(float("nan"), "nul \0 and half \ud800")
     job.log("nul \0 and half \ud800", path=os, number=2**70, raw=b"\xff")
     job.publish(value="nul \0", other={1: 2})
-    await asyncio.sleep(0.6)
+    await asyncio.sleep(0.6)  # sleep: progress is written while it runs
     return Odd(value=1)
 
 

@@ -7,11 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from callsheet.domain.errors import DiskFull
+from callsheet.domain.errors import DiskFull, StorageUnreachable
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
 from callsheet.engine.worker.rescuer import mark_worker_lost
 from callsheet.files.storage import Storage
+from callsheet.local import arun
 from callsheet.operation_api.contract import operation
 from callsheet.providers.contract import PollPolicy
 from callsheet.testing.engine import running_engine
@@ -137,7 +138,7 @@ async def test_a_connection_that_dies_in_the_middle_of_an_upload_is_repeated(buc
         proxy.delay = 0.02
         (tmp_path / "gate").touch()
         await until(lambda: proxy.connections > 0, timeout=60)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.3)  # sleep: a part of the file is sent
         take_away(proxy)
         await engine.wait(execution_id, "job.blocked", timeout=60)
         proxy.delay, proxy.accepting = 0.0, True
@@ -260,7 +261,7 @@ async def test_the_time_limit_of_a_job_is_paused_while_it_waits(bucket, proxy, t
         job = plan(tmp_path)["jobs"][0] | {"operation": "short"}
         execution_id = await engine.submit({"jobs": [job]})
         started = await engine.wait(execution_id, "job.blocked", timeout=60)
-        await asyncio.sleep(4)
+        await asyncio.sleep(4)  # sleep: longer than the time limit of the job
         proxy.accepting = True
         execution = await engine.ended(execution_id, timeout=60)
 
@@ -320,3 +321,44 @@ async def test_a_job_that_waits_for_the_storage_can_be_cancelled(bucket, proxy, 
         execution = await engine.ended(execution_id, timeout=60)
 
     assert execution.jobs[0].status == "cancelled"
+
+
+async def test_a_local_run_waits_for_the_storage_to_fetch_its_files(bucket, proxy, tmp_path):
+    (tmp_path / "gate").touch()
+    waits = []
+
+    def on_event(event):
+        if event.type == "execution.succeeded":
+            take_away(proxy)
+
+    def on_wait(reason):
+        waits.append(reason)
+        proxy.accepting = True
+
+    await arun(
+        plan(tmp_path, size=1000),
+        operations=[make],
+        settings=bucket,
+        out=tmp_path / "out",
+        on_event=on_event,
+        on_wait=on_wait,
+    )
+
+    [file] = (path for path in (tmp_path / "out" / "a").rglob("*") if path.is_file())
+    assert file.stat().st_size == 1000
+    assert waits[0].startswith("The bucket 'videos' at 127.0.0.1:")
+    assert waits[1:] == [None]
+
+
+async def test_a_local_run_that_may_not_wait_says_that_the_storage_is_away(bucket, proxy, tmp_path):
+    (tmp_path / "gate").touch()
+    settings = bucket.model_copy(update={"storage_outage_timeout": timedelta(0)})
+
+    def on_event(event):
+        if event.type == "execution.succeeded":
+            take_away(proxy)
+
+    with pytest.raises(StorageUnreachable, match="The bucket 'videos'"):
+        await arun(
+            plan(tmp_path, size=1000), operations=[make], settings=settings, out=tmp_path / "out", on_event=on_event
+        )

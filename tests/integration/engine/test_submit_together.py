@@ -296,7 +296,7 @@ async def test_a_burst_with_lost_connections_loses_and_duplicates_nothing(outage
     results = []
     for n, delay in enumerate((0, 0.005, 0.01, 0.02, 0.05)):
         submitting = asyncio.create_task(outage.submit(*(f"burst-{n}-{k}" for k in range(60))))
-        await asyncio.sleep(delay)
+        await asyncio.sleep(delay)  # sleep: the moment of the cut varies
         outage.proxy.cut()
         results += await submitting
 

@@ -1,6 +1,7 @@
 """Why jobs wait: computed at each read, and reported as events by a periodic search."""
 
 import asyncio
+import math
 import time
 from dataclasses import replace
 from datetime import timedelta
@@ -8,7 +9,15 @@ from datetime import timedelta
 import pytest
 from plans import job, plan
 
-from callsheet.domain.errors import PlanRefused, Transient
+from callsheet.db.statements import sql
+from callsheet.domain.errors import (
+    DatabaseUnavailable,
+    PlanRefused,
+    ProviderRateLimited,
+    ProviderUnreachable,
+    Transient,
+)
+from callsheet.domain.ids import new_id
 from callsheet.domain.wait_reasons import WaitCode
 from callsheet.engine.fleet.queues import QueueChange, Rate, change_queue
 from callsheet.engine.jobs.blocked import report_blocked_jobs
@@ -18,8 +27,11 @@ from callsheet.engine.reads.executions import get_execution
 from callsheet.engine.reads.jobs import get_job
 from callsheet.engine.reads.queues import list_queues
 from callsheet.engine.reads.workers import list_workers
+from callsheet.engine.worker.rescuer import Rescuer
+from callsheet.engine.worker.run_wait import RunWait, storage_wait
 from callsheet.local import arun
 from callsheet.operation_api.contract import operation
+from callsheet.queue.claim import Claimer
 from callsheet.testing.engine import running_engine
 from callsheet.testing.operations import QUEUE, AnyValue, noop
 from callsheet.testing.waiters import until
@@ -77,9 +89,9 @@ async def test_without_a_lane_for_the_queue(idle_engine):
 async def eventually(engine, execution_id, code, name="a"):
     """Return the reason once it has this code: a worker needs a moment to register."""
     deadline = time.monotonic() + 30
-    while (found := await reason(engine, execution_id, name)) is None or found.code != code:
+    while (found := (await engine.job(execution_id, name)).wait_reason) is None or found.code != code:
         assert time.monotonic() < deadline, f"{found}"
-    return found
+    return await reason(engine, execution_id, name)
 
 
 async def test_without_a_requirement(settings):
@@ -175,6 +187,111 @@ async def test_the_backoff_of_a_retry(settings):
     assert found.code == "retry_backoff"
     assert found.message.endswith("after transient: The line is busy.")
     assert found.facts == {"errorCode": "transient", "attempts": 1, "maxAttempts": 3}
+
+
+@pytest.mark.parametrize("error", [ProviderRateLimited, ProviderUnreachable])
+async def test_a_provider_that_takes_no_requests(settings, error):
+    @operation("ordering", queue=QUEUE)
+    async def ordering(job, params: AnyValue) -> AnyValue:
+        raise error("Luma responded 429.", retry_after=3600)
+
+    async with running_engine([ordering], settings=settings) as engine:
+        execution_id = await engine.submit(plan(job("a", "ordering")))
+        await engine.wait(execution_id, "job.scheduled", timeout=60)
+        found = await reason(engine, execution_id)
+
+    assert found.code == "provider_unavailable"
+    assert found.message.endswith(f"after {error.code}: Luma responded 429.")
+    assert found.until is not None
+
+
+async def test_a_job_whose_workers_died(idle_engine):
+    database = idle_engine.runtime.database
+    execution_id = await idle_engine.submit(plan(job("a")))
+    without_worker = await _found_after_a_death(idle_engine, execution_id)
+    await register(idle_engine, "alive")
+    once = await reason(idle_engine, execution_id)
+
+    twice = await _found_after_a_death(idle_engine, execution_id)
+
+    assert [found.code for found in (without_worker, once, twice)] == ["no_worker", "ready", "crash_suspect"]
+    assert twice.message == (
+        "The worker died in each of its last 2 starts. Such jobs run one at a time, and at 3 it fails as crash_loop."
+    )
+    assert twice.facts == {"starts": 2, "crashLimit": 3}
+    blocked = await idle_engine.wait(execution_id, "job.blocked")
+    assert (blocked.data["code"], blocked.data["facts"]) == ("crash_suspect", twice.facts)
+    job_id = (await idle_engine.job(execution_id, "a")).id
+    async with database.connection() as connection:
+        await sql.uncount_start(connection, id=job_id, epoch=1)  # the worker was only cut off
+    assert (await reason(idle_engine, execution_id)).code == "ready"
+
+
+async def register(engine, name):
+    """Register a worker with a free slot; return its id."""
+    worker_id = new_id()
+    async with engine.runtime.database.connection() as connection:
+        await sql.register_worker(
+            connection,
+            id=worker_id,
+            name=name,
+            host="h",
+            pid=1,
+            version="1",
+            lanes=f'{{"{QUEUE}": 1}}',
+            operations=["noop"],
+            missing="{}",
+            timeout=60,
+            only_reserved=False,
+        )
+    return worker_id
+
+
+async def claimed_by(engine, worker_id):
+    claimer = Claimer(engine.runtime.database, worker_id, "w", ["noop"], suspect_from=9)
+    [claimed] = (await claimer.claim(QUEUE, 1)).jobs
+    return claimed
+
+
+async def _found_after_a_death(engine, execution_id):
+    """Claim the job, lose the worker, and return the reason after the rescue."""
+    database, worker_id = engine.runtime.database, await register(engine, "dead")
+    await claimed_by(engine, worker_id)
+    async with database.connection() as connection:
+        await sql.mark_worker_lost(connection, id=worker_id)
+    assert await Rescuer(database, new_id(), worker_timeout=60, crash_limit=3).rescue() == 1
+    return await reason(engine, execution_id)
+
+
+async def test_the_end_of_a_wait_for_the_storage_is_recorded_after_an_outage_of_the_database(idle_engine, monkeypatch):
+    database = idle_engine.runtime.database
+    execution_id = await idle_engine.submit(plan(job("a")))
+    wait = RunWait(database, await claimed_by(idle_engine, await register(idle_engine, "w")))
+    await wait.record(storage_wait("The bucket does not respond", 3600))
+    assert (await reason(idle_engine, execution_id)).code == "storage_outage"
+    asked, back = asyncio.Event(), asyncio.Event()
+    retry = database.retry
+
+    async def away(work, *, timeout, **options):
+        if timeout < math.inf:
+            raise DatabaseUnavailable("The database is away.")
+        asked.set()
+        await back.wait()
+        return await retry(work, timeout=timeout, **options)
+
+    monkeypatch.setattr(database, "retry", away)
+    await wait.record(None)
+    async with asyncio.timeout(30):
+        await asked.wait()
+    monkeypatch.setattr(database, "retry", retry)
+    assert (await reason(idle_engine, execution_id)).code == "storage_outage"
+    back.set()
+
+    async def is_cleared():
+        return (await idle_engine.job(execution_id, "a")).wait_reason is None
+
+    await until(is_cleared)
+    wait.close()
 
 
 async def test_a_blocked_job_is_reported_once(idle_engine):

@@ -1,14 +1,18 @@
 """The intake `bullmq`, with producers of Node.js and a real Redis server."""
 
 import asyncio
+import shutil
 from contextlib import contextmanager
 from datetime import timedelta
 
+import httpx2
 import pytest
+from playwright.async_api import async_playwright, expect
 from tests.support.node import NodeProgram
 
 from callsheet.intake.bullmq.intake import BullMQIntake
 
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUEUE = "films"
 
 
@@ -106,6 +110,44 @@ async def test_progress_reaches_the_queue(node, start_intake, ask):
     assert progress and progress == sorted(progress) and all(0 < each <= 100 for each in progress)
 
 
+async def test_bull_board_shows_progress_result_and_failure(node, start_intake, ask, tmp_path):
+    await start_intake(BullMQIntake)
+    port = await ask(node, "board", queue=QUEUE)
+    steps = {"id": "steps", "operation": "report-progress", "params": {"reports": 4, "pause": 0.5}}
+    held = {"id": "held", "operation": "block", "params": {"until": str(tmp_path / "end")}, "dependsOn": ["steps"]}
+    done = await ask(node, "add", queue=QUEUE, name="steps", data=plan(steps, held))
+    bad = plan({"id": "a", "operation": "fail", "params": {"message": "no luck"}})
+    failed = await ask(node, "add", queue=QUEUE, name="bad", data=bad)
+
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}/board", trust_env=False) as board:
+
+        async def shown(id):
+            page = (await board.get(f"/api/queues/{QUEUE}/{id}")).raise_for_status().json()
+            return page["job"], page["status"]
+
+        async def is_half_done():
+            job, status = await shown(done)
+            return status == "active" and (job["progress"] or 0) >= 50
+
+        await until(is_half_done, True)
+        (tmp_path / "end").touch()
+        await ask(node, "finished", queue=QUEUE, id=done, timeout=60_000)
+        await ask(node, "finished", queue=QUEUE, id=failed, timeout=60_000)
+        (succeeded, status), (failure, failed_status) = await shown(done), await shown(failed)
+        logs = (await board.get(f"/api/queues/{QUEUE}/{done}/logs")).json()
+        queue = (await board.get("/api/queues", params={"activeQueue": QUEUE, "status": "failed"})).json()["queues"][0]
+
+    result = succeeded["returnValue"]
+    assert (status, succeeded["name"], succeeded["progress"]) == ("completed", "steps", 50)
+    assert logs == [f"Callsheet execution {result['executionId']}"]
+    assert (result["status"], result["artifacts"]) == ("succeeded", [])
+    assert (failed_status, failure["isFailed"]) == ("failed", True)
+    assert "no luck (job a)" in failure["failedReason"]
+    assert "at fail (job a, attempt 1)" in failure["stacktrace"][0]
+    assert (queue["counts"]["completed"], queue["counts"]["failed"]) == (1, 1)
+    assert [job["id"] for job in queue["jobs"]] == [failed]
+
+
 async def test_invalid_jobs_fail_at_once_with_all_problems(engine, node, start_intake, ask):
     await start_intake(BullMQIntake)
     data = plan(noop(), {"id": "a", "operation": "nothing"}, {"operation": "noop"})
@@ -127,15 +169,6 @@ async def test_a_job_that_no_client_can_read_fails_and_the_intake_goes_on(node, 
     await until(lambda: ask(node, "counts", queue=QUEUE), lambda counts: (counts["failed"], counts["active"]) == (1, 0))
 
 
-@pytest.mark.parametrize("queue", ["content-generation", "lora-training"])
-async def test_jobs_without_an_operation_fail_with_a_clear_error(node, start_intake, ask, queue):
-    await ask(node, "listen", queue=queue)
-    await start_intake(BullMQIntake)
-    id = await ask(node, "add", queue=queue, data={"trainingName": "face", "dryRun": True})
-    finished = await ask(node, "finished", queue=queue, id=id, timeout=60_000)
-    assert f"there is no operation for '{queue}' yet" in finished["failed"]
-
-
 async def test_priorities_are_those_of_bullmq(engine, node, start_intake, ask):
     """BullMQ takes 0 first, then 1, 2, 3: the intake takes jobs in this order."""
     for priority in (3, 1, 2):
@@ -150,7 +183,7 @@ async def test_priorities_are_those_of_bullmq(engine, node, start_intake, ask):
 
 async def test_the_workers_of_the_queue_are_visible(node, start_intake, ask):
     await start_intake(BullMQIntake)
-    await until(lambda: ask(node, "workers", queue=QUEUE), lambda found: found >= 1)
+    assert await until(lambda: ask(node, "workers", queue=QUEUE), lambda found: found >= 1)
 
 
 async def test_a_restart_of_redis_loses_no_job_and_runs_none_twice(engine, redis_server, node, start_intake, ask):
@@ -206,3 +239,29 @@ async def until(read, expected, timeout=60):
         while not matches(found := await read()):  # noqa: ASYNC110 - the state is in another process
             await asyncio.sleep(0.05)
     return found
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
+async def test_bull_board_in_a_browser_shows_the_result_and_the_stack(node, start_intake, ask):
+    await start_intake(BullMQIntake)
+    port = await ask(node, "board", queue=QUEUE)
+    done = await ask(node, "add", queue=QUEUE, name="good", data=plan(noop()))
+    bad = plan({"id": "a", "operation": "fail", "params": {"message": "no luck"}})
+    failed = await ask(node, "add", queue=QUEUE, name="bad", data=bad)
+    result = (await ask(node, "finished", queue=QUEUE, id=done, timeout=60_000))["result"]
+    await ask(node, "finished", queue=QUEUE, id=failed, timeout=60_000)
+
+    expect.set_options(timeout=60_000)
+    async with async_playwright() as playwright:
+        # Containers often run tests as root, where Chromium's own sandbox does not start.
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=60_000)
+        page = await browser.new_page()
+        await page.goto(f"http://127.0.0.1:{port}/board/queue/{QUEUE}/{done}")
+        await expect(page.locator("body")).to_contain_text(
+            f'executionId:"{result["executionId"]}"', use_inner_text=False
+        )
+        await page.goto(f"http://127.0.0.1:{port}/board/queue/{QUEUE}/{failed}")
+        await expect(page.locator("body")).to_contain_text("Error: job_failed: no luck (job a)")
+        await expect(page.locator("body")).to_contain_text("at fail (job a, attempt 1)")
+        assert await page.title() == "Bull Dashboard"
+        await browser.close()

@@ -48,8 +48,8 @@ class Broker:
 
     async def inspect(self, method):
         def ask():
-            # A worker that has just started does not reply yet.
-            return getattr(self.app.control.inspect(timeout=2), method)()
+            # A worker that has just started does not reply yet. The first reply ends the wait: there is one worker.
+            return getattr(self.app.control.inspect(timeout=2, limit=1), method)()
 
         [found] = (await until(lambda: asyncio.to_thread(ask), timeout=60)).values()
         return found
@@ -135,9 +135,18 @@ async def test_the_tasks_of_the_earlier_system_run_with_their_payload(settings, 
     joined = await get(await asyncio.to_thread(chord([made(1), made(2)], film()).apply_async))
     assert joined["results"]["render"]["duration"] == 3
 
-    hubspot = task("process_hubspot_webhook", "hubspot-webhook-events", {"dealId": "deal_123"})
-    with pytest.raises(ValueError, match="no operation for 'process_hubspot_webhook' yet"):
-        await get(await asyncio.to_thread(hubspot.apply_async))
+    deal = {"dealId": "deal_123", "stageTo": "closedwon", "dealValue": 10000, "tenantId": "tenant_1"}
+    hubspot = task("process_hubspot_webhook", "hubspot-webhook-events", deal)
+    attributed = (await get(await asyncio.to_thread(hubspot.apply_async)))["results"]["attribute-deal"]
+    assert (attributed["stage"], attributed["syntheticRevenue"]) == ("closedwon", "10000.00")
+
+    steps = chain(hubspot, task("process_hubspot_webhook", "hubspot-webhook-events", {**deal, "stageTo": "closedlost"}))
+    lost = (await get(await asyncio.to_thread(steps.apply_async)))["results"]["attribute-deal"]
+    assert (lost["stage"], lost["syntheticRevenue"]) == ("closedlost", "0.00")
+
+    cleanup = task("cleanup_task", "preview_queue", {})
+    with pytest.raises(ValueError, match="no operation for 'cleanup_task' yet"):
+        await get(await asyncio.to_thread(cleanup.apply_async))
 
 
 async def test_an_execution_longer_than_the_visibility_timeout_runs_once_and_is_visible(
@@ -159,7 +168,7 @@ async def test_an_execution_longer_than_the_visibility_timeout_runs_once_and_is_
     assert await broker.inspect("ping") == {"ok": "pong"}
     assert broker.client.hlen("unacked") == 0
 
-    await asyncio.sleep(15 - (time.monotonic() - began))
+    await asyncio.sleep(15 - (time.monotonic() - began))  # sleep: the length of the outage
     gate.touch()
     assert (await get(result))["status"] == "succeeded"
     assert len(starts.read_text().splitlines()) == 1
@@ -175,6 +184,28 @@ async def test_an_execution_longer_than_the_visibility_timeout_runs_once_and_is_
     assert published[-1]["progress"] == 100
     channel.close()
     assert await broker.inspect("active") == []
+
+
+async def test_a_task_for_a_time_beyond_the_visibility_timeout_runs_once_and_not_before(
+    engine, broker, start_intake, tmp_path
+):
+    """The broker may deliver it again while the worker holds it for its `eta`: the timeout is 3 s."""
+    await start_intake(CeleryIntake)
+    starts, gate = tmp_path / "starts", tmp_path / "gate"
+    gate.touch()
+    signature = broker.signature("block", until=str(gate), started=str(starts))
+    sent = time.monotonic()
+    result = await asyncio.to_thread(signature.apply_async, countdown=7)
+
+    value = await get(result)
+    waited = time.monotonic() - sent
+    # A task behind it: a second delivery, due at the same time, would have been taken before.
+    assert (await get(await broker.send("noop", value=1)))["status"] == "succeeded"
+    async with engine.runtime.database.connection() as connection:
+        jobs = await connection.fetchval("SELECT count(*) FROM execution_jobs WHERE operation = 'block'")
+
+    assert (value["status"], jobs, len(starts.read_text().splitlines())) == ("succeeded", 1, 1)
+    assert waited >= 6.9
 
 
 async def test_chains_chords_groups_and_callbacks_go_on_after_the_executions(broker, start_intake):

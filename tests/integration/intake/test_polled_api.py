@@ -2,9 +2,12 @@
 
 import asyncio
 import base64
+import hashlib
 import io
 import time
+from contextlib import asynccontextmanager
 
+import httpx2
 import pytest
 from PIL import Image
 from tests.support.task_api import TaskAPI
@@ -17,6 +20,7 @@ from callsheet.intake.runner import IntakeRunner
 from callsheet.operation_api.catalog import discover
 from callsheet.settings import Settings
 from callsheet.testing.engine import running_engine
+from callsheet.testing.operations import ALL
 
 WORKFLOW = {
     "1": {"class_type": "LoadImage", "inputs": {"image": "video-id.png"}},
@@ -130,6 +134,55 @@ async def test_a_callback_that_is_down_is_waited_for_and_no_task_is_taken_meanwh
     (second,) = await results(api, "second")
     assert second["status"] == "COMPLETED"
     assert api.callback_weather == []
+
+
+@asynccontextmanager
+async def polling(settings, api, **changes):
+    """An intake whose tasks are plans of small operations."""
+    changes |= {
+        "polled_api_url": api.url,
+        "polled_api_interval": settings.polled_api_interval / 20,
+        "polled_api_mapping": "plan",
+    }
+    async with running_engine(ALL, settings=settings.model_copy(update=changes)) as engine:
+        runner = IntakeRunner(PolledAPIIntake, engine.runtime)
+        running = asyncio.create_task(runner.run())
+        yield engine
+        runner.stop()
+        await running
+
+
+def written(id, text="hello"):
+    return {"id": id, "plan": {"jobs": [{"id": "a", "operation": "write", "params": {"text": text}}]}}
+
+
+async def test_files_in_a_bucket_are_urls_that_open_without_a_key(api, settings, s3_server):
+    bucket = s3_server.settings()
+    names = ("s3_bucket", "s3_endpoint", "s3_access_key", "s3_secret_key")
+    async with polling(settings, api, **{name: getattr(bucket, name) for name in names}):
+        api.add(written("in-a-bucket"))
+        (result,) = await results(api, "in-a-bucket")
+    (file,) = result["files"]
+    async with httpx2.AsyncClient(trust_env=False) as anyone:
+        response = await anyone.get(file["url"])
+    assert (result["status"], file["type"], file["filename"]) == ("COMPLETED", "s3_url", "note.txt")
+    assert file["data"] == file["url"] and file["url"].startswith(s3_server.endpoint)
+    assert (response.text, hashlib.sha256(response.content).hexdigest()) == ("hello", file["sha256"])
+
+
+async def test_a_receiver_that_hangs_is_given_up_and_gets_the_result_later(api, settings, monkeypatch):
+    monkeypatch.setattr("callsheet.intake.polled_api.client._TIMEOUT", httpx2.Timeout(0.5))
+    api.callback_weather = [0, 0]
+    async with polling(settings, api) as engine:
+        api.add(written("slow"))
+        api.add(written("next"))
+        (slow,) = await results(api, "slow")
+        (following,) = await results(api, "next")
+        async with engine.runtime.database.connection() as connection:
+            executions = await connection.fetchval("SELECT count(*) FROM executions")
+    assert (slow["status"], following["status"], executions) == ("COMPLETED", "COMPLETED", 2)
+    assert api.callback_weather == []
+    assert len(api.results["slow"]) == 1
 
 
 async def test_a_refused_result_is_given_up_after_the_limit(api, engine):

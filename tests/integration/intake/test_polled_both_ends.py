@@ -3,10 +3,14 @@
 import asyncio
 import base64
 import hashlib
+import io
+import json
 import os
+from contextlib import asynccontextmanager
 
 import httpx2
 import pytest
+from PIL import Image
 
 from callsheet.api.app import create_app
 from callsheet.fakes.comfyui import running_comfyui
@@ -14,6 +18,7 @@ from callsheet.fakes.providers.server import serve_app
 from callsheet.intake.polled_api.intake import PolledAPIIntake
 from callsheet.intake.runner import IntakeRunner
 from callsheet.operation_api.catalog import discover
+from callsheet.operations.comfyui.params import ComfyUIParams
 from callsheet.testing.engine import running_engine
 
 KEY = "a-key-for-this-server"
@@ -24,17 +29,32 @@ GRAPH = {
 LOAD = {**GRAPH, "1": {"class_type": "LoadImage", "inputs": {"image": "any.png"}}}
 
 
+MODELS = """
+- id: studio/square
+  name: Squares
+  makes: image
+  offers:
+    - {provider: comfyui, model: square, parameters: {}}
+    - {provider: replicate, model: black-forest-labs/flux-schnell, parameters: {}}
+"""
+
+
 @pytest.fixture
 async def server(settings):
+    async with serving(settings, lanes={"default": 1}) as served:
+        yield served
+
+
+@asynccontextmanager
+async def serving(settings, *, lanes, **changes):
     """An engine whose worker has no lane for ComfyUI, with its API."""
-    settings = settings.model_copy(
-        update={
-            "api_key": type(settings).model_validate({"api_key": KEY}).api_key,
-            "rescue_interval": settings.rescue_interval / 20,
-        }
-    )
+    changes |= {
+        "api_key": type(settings).model_validate({"api_key": KEY}).api_key,
+        "rescue_interval": settings.rescue_interval / 20,
+    }
+    settings = settings.model_copy(update=changes)
     async with (
-        running_engine(discover().operations(), settings=settings, lanes={"default": 1}) as engine,
+        running_engine(discover().operations(), settings=settings, lanes=lanes) as engine,
         serve_app(create_app(engine.runtime)) as url,
         httpx2.AsyncClient(
             base_url=url, trust_env=False, timeout=60, headers={"Authorization": f"Bearer {KEY}"}
@@ -87,6 +107,30 @@ async def test_a_worker_elsewhere_runs_the_job_of_a_server_without_comfyui(serve
     contents = engine.runtime.storage.path(artifact.key).read_bytes()
     assert hashlib.sha256(contents).hexdigest() == artifact.sha256
     assert ended.jobs[0].result["images"][0]["artifactId"] == str(artifact.artifact_id)
+
+
+async def test_a_polled_worker_counts_as_a_local_server_for_a_model(settings, tmp_path):
+    (tmp_path / "workflows").mkdir()
+    (tmp_path / "workflows" / "square.json").write_text(json.dumps(GRAPH))
+    (tmp_path / "models.yaml").write_text(MODELS)
+    files = {"models_file": tmp_path / "models.yaml", "comfyui_workflows": tmp_path / "workflows"}
+    draw = {"jobs": [{"id": "draw", "operation": "generate", "params": {"modelId": "studio/square"}, "retries": 0}]}
+    picture = io.BytesIO()
+    Image.new("RGB", (64, 48), "navy").save(picture, "PNG")
+
+    async with serving(settings, lanes={"generate": 1}, **files) as (engine, client):
+        # No worker has polled yet: the provider is tried, which is not configured here.
+        alone = await engine.ended(await engine.submit(draw))
+        assert (await client.get("/api/worker/task")).status_code == 204
+        execution_id = await engine.submit(draw)
+        await engine.wait(execution_id, "job.queued", job="draw/local")
+        task = await take(client)
+        assert (await client.post(task["callback_url"], json=completed(picture.getvalue()))).status_code == 200
+        ended = await engine.ended(execution_id)
+
+    assert (alone.status, [job.job_id for job in alone.jobs]) == ("failed", ["draw"])
+    assert (ended.status, [job.job_id for job in ended.jobs]) == ("succeeded", ["draw", "draw/local"])
+    assert ended.jobs[0].result["provider"] == "comfyui"
 
 
 async def test_the_oldest_job_is_handed_out_once_and_a_second_result_is_refused(server):
@@ -148,8 +192,10 @@ async def test_the_routes_need_the_key_and_invalid_results_change_nothing(server
     assert (await engine.job(execution_id, "video")).status == "running"
 
 
-async def test_a_job_that_no_polled_worker_can_run_fails_with_its_problems(server):
+async def test_a_job_that_no_polled_worker_can_run_fails_with_its_problems(server, monkeypatch):
     engine, client = server
+    # As if the job had been stored by a version that does not check graphs.
+    monkeypatch.setattr(ComfyUIParams, "_problems", lambda *_: [])
     execution_id = await engine.submit(plan({"1": {"class_type": "SaveImageWebsocket", "inputs": {}}}))
     assert (await client.get("/api/worker/task")).status_code == 204
     assert "SaveImageWebsocket" in str((await engine.ended(execution_id)).jobs[0].error)

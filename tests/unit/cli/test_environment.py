@@ -1,8 +1,10 @@
 """Variables of client commands, and variables without effect."""
 
+from pathlib import Path
+
 import pytest
 
-from callsheet.cli.environment import ambiguous_api_base_url, unknown_variables, unused_variables
+from callsheet.cli.environment import UNUSED, ambiguous_api_base_url, unknown_variables, unused_variables
 from callsheet.cli.errors import AmbiguousId
 from callsheet.cli.execution_ids import find_execution_id
 from callsheet.cli.operations import _example
@@ -13,6 +15,7 @@ from callsheet.domain.plan_validation import check_plan, read_plan
 from callsheet.operation_api.catalog import discover
 from callsheet.operation_api.manifest import describe
 from callsheet.settings import Settings
+from callsheet.settings.aliases import ALIASES
 
 
 @pytest.fixture(autouse=True)
@@ -60,12 +63,16 @@ def test_unknown_variables_are_named_with_the_closest_setting(tmp_path, monkeypa
 
 
 def test_known_variables_of_other_systems_say_what_to_use(monkeypatch):
-    monkeypatch.setenv("REDIS_URL", "redis://localhost")
+    monkeypatch.setenv("ML_SERVICE_URL", "http://ml:8003")
     monkeypatch.setenv("TEMP_DIR", "/tmp")
 
     assert unused_variables() == [
-        "REDIS_URL has no effect: the queue is in PostgreSQL; set CALLSHEET_DATABASE_URL",
+        "ML_SERVICE_URL has no effect: models are used through providers and ComfyUI; see `callsheet models`",
     ]
+
+
+def test_no_variable_that_a_setting_reads_is_said_to_have_no_effect():
+    assert UNUSED.keys() & ALIASES.keys() == set()
 
 
 class Executions:
@@ -109,7 +116,8 @@ def test_an_ambiguous_or_unknown_id_is_explained():
 
 @pytest.mark.parametrize("operation", discover().operations(), ids=lambda operation: operation.name)
 def test_the_example_of_every_operation_is_a_valid_plan(operation):
-    catalog = discover().with_settings(Settings(_env_file=None))
+    steps = Path(__file__).parents[3] / "examples" / "steps" / "steps.yaml"
+    catalog = discover().with_settings(Settings(_env_file=None, steps_file=steps))
 
     plan = read_plan(_example(describe(operation)), catalog)
 

@@ -131,13 +131,15 @@ def test_every_problem_is_reported_at_once(here: Path, callsheet: Command):
 
 def test_unsuitable_files_are_reported_with_their_fields(here: Path, callsheet: Command, studio: Studio):
     (here / "tone.wav").write_bytes(studio.sound("tone.wav", "sine", seconds=1).read_bytes())
-    timeline = {"scenes": [{"src": str(here / "tone.wav")}, {"src": "it's a clip.mp4", "trimStart": 9}]}
+    timeline = {
+        "scenes": [{"src": str(here / "tone.wav"), "type": "video"}, {"src": "it's a clip.mp4", "trimStart": 9}]
+    }
 
     done = callsheet("render", written(here, timeline), "--explain")
     gone = callsheet("render", written(here, ["gone.mp4"]), "--explain")
 
     assert done.exit_code == gone.exit_code == 2
-    assert "  scenes[0].src: the file has no video stream" in done.stderr
+    assert "  scenes[0].type: the file has only audio, no video" in done.stderr
     assert "  scenes[1].trimStart: trim_start is 9 s" in done.stderr
     assert "gone.mp4" in gone.stderr
 

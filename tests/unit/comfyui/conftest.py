@@ -8,7 +8,8 @@ import pytest
 
 from callsheet.comfyui.pool import Pool
 from callsheet.fakes.comfyui import FakeComfyUI, running_comfyui
-from callsheet.operations.comfyui.operation import ComfyUIParams, comfyui
+from callsheet.operations.comfyui.operation import comfyui
+from callsheet.operations.comfyui.params import ComfyUIParams
 from callsheet.operations.comfyui.results import ComfyUIResult
 from callsheet.settings import Settings
 from callsheet.testing.context import RecordingContext

@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 import pytest
+from PIL import Image
 
 from callsheet.comfyui.client import ComfyUIClient
 from callsheet.comfyui.managed_server import ManagedServer
@@ -70,8 +71,43 @@ async def test_it_starts_for_the_first_job_and_serves_the_second(make: Any, monk
     assert first.server == "own"
     assert managed_server(runner).start_count == 1
     assert "To see the GUI go to" in log
+    assert "[INFO]" in log and "\x1b" not in log
     [process] = processes()
     assert "FAL_KEY" not in process.environ()
+
+
+async def test_a_process_whose_executor_has_ended_is_replaced(make: Any):
+    runner = make("--end-executor")
+
+    with pytest.raises(PromptLost, match=r"runs no prompts any more.*not supported between"):
+        await runner.run(graph=workflow("image_tiny"))
+    runner.new_job()
+    with pytest.raises(PromptLost, match="runs no prompts any more"):
+        await runner.run(graph=workflow("image_tiny"))
+
+    assert managed_server(runner).start_count == 2
+
+
+async def test_old_files_of_jobs_are_removed_and_used_ones_stay(make: Any, tmp_path: Path):
+    base = tmp_path / "base"
+    runner = make(comfyui_base_dir=base)
+    Image.new("RGB", (40, 40)).save(tmp_path / "in.png")
+    graph, files = workflow("image_load_scale_save"), {"1.image": str(tmp_path / "in.png")}
+    first = await runner.run(graph=graph, files=files)
+    [upload] = (base / "input/callsheet").iterdir()
+    abandoned = base / "input/callsheet" / f"{'0' * 32}.png"
+    abandoned.write_bytes(b"x")
+    outputs = base / "output/callsheet" / first.prompt_id
+    for path in (upload, abandoned, *outputs.iterdir(), outputs):
+        os.utime(path, (0, 0))
+    runner.new_job()
+    await runner.run(graph=graph, files=files)
+    assert (upload.stat().st_mtime > 0, abandoned.exists()) == (True, True)  # once an hour
+    managed_server(runner)._next_cleaning = 0.0
+    runner.new_job()
+    await runner.run(graph=graph, files=files)
+
+    assert (upload.exists(), abandoned.exists(), outputs.exists()) == (True, False, False)
 
 
 async def test_it_uses_its_own_folders_and_a_loopback_port(make: Any, tmp_path: Path):
@@ -165,6 +201,8 @@ async def test_closing_the_pool_stops_it(make: Any):
 
 async def test_closing_an_unused_pool_does_nothing(make: Any):
     await make(comfyui_api_url="not a url://").pool.close()
+
+    assert processes() == []
 
 
 async def test_a_node_that_cannot_be_interrupted_ends_with_the_process(make: Any, monkeypatch: pytest.MonkeyPatch):

@@ -12,6 +12,40 @@ from callsheet.fakes.comfyui import FakeComfyUI
 from .conftest import JobRunner, workflow
 
 
+async def test_names_are_unique_also_where_a_node_makes_no_folders(runner: JobRunner, server: FakeComfyUI):
+    graph = workflow("image_tiny")
+    inputs = {"images": ["1", 0], "folder_name": "set", "filename_prefix": "a/im", "mode": "overwrite"}
+    graph["3"] = {"class_type": "SaveImageDataSetToFolder", "inputs": inputs}
+
+    result = await runner.run(graph=graph)
+
+    assert len(result.images) == 1
+    [saved] = (server.output / "set").iterdir()
+    assert saved.name == f"callsheet-{result.prompt_id}-im_00000.png"
+    assert (server.output / "callsheet" / result.prompt_id).is_dir()
+
+
+async def test_files_of_nodes_with_a_folder_of_their_own_get_their_plain_names(runner: JobRunner, server: FakeComfyUI):
+    graph = workflow("image_tiny")
+    graph["2"]["inputs"] |= {"filename_prefix": "pictures/film", "output_path": "kept"}
+
+    [artifact] = (await runner.run(graph=graph)).images
+
+    assert artifact.name.startswith("film_")
+    [request] = server.prompt_requests
+    assert request["prompt"]["2"]["inputs"]["filename_prefix"].startswith("callsheet-")
+
+
+async def test_a_node_that_makes_no_folder_for_its_prefix_is_explained(runner: JobRunner):
+    graph = workflow("image_tiny")
+    inputs = {"image": ["1", 0], "message": "[Errno 2] No such file or directory: 'callsheet/1/im.png'"}
+    graph["3"] = {"class_type": "Raise", "inputs": inputs | {"filename_prefix": "im"}}
+    graph["2"]["inputs"]["images"] = ["3", 0]
+
+    with pytest.raises(ProviderFailed, match="`uniqueNames: false` uses none"):
+        await runner.run(graph=graph)
+
+
 async def test_an_image_arrives_unchanged(runner: JobRunner):
     result = await runner.run(graph=workflow("image_tiny"))
 

@@ -1,20 +1,24 @@
-"""Several servers: selection, cooldown, drain marks, fallback to another server."""
+"""Several servers: selection, faults, drain marks, fallback to another server."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from callsheet.comfyui.drain import set_drained
+from callsheet.comfyui.errors import AccessDenied
+from callsheet.comfyui.fault_marks import read_faults
 from callsheet.comfyui.health import check_servers
 from callsheet.comfyui.hosts import parse_hosts
 from callsheet.comfyui.pool import Pool, ServerRequirements
-from callsheet.comfyui.server import Server
-from callsheet.domain.errors import BadParams, ConfigurationError, ProviderUnreachable
+from callsheet.domain.errors import BadParams, ConfigurationError, ProviderFailed
 from callsheet.fakes.comfyui import FakeComfyUI, running_comfyui
+from callsheet.fakes.comfyui.fake_server import VERSION
 from callsheet.settings import Settings
 from callsheet.testing.waiters import until
 
@@ -37,7 +41,7 @@ def pool(server: FakeComfyUI, other: FakeComfyUI, tmp_path: Path) -> Pool:
     return Pool(settings_for(tmp_path, urls))
 
 
-def fail_on_wait(message: str) -> None:
+async def fail_on_wait(message: str | None, *_: object) -> None:
     raise AssertionError(f"the job {message}")
 
 
@@ -138,33 +142,95 @@ async def test_servers_are_selected_by_tags_and_name(pool: Pool):
         await selected(pool, ServerRequirements(name="three"))
 
 
-async def test_a_job_waits_for_a_full_pool(pool: Pool):
-    messages: list[str] = []
+async def test_jobs_wait_for_a_full_pool_and_get_slots_in_their_order(pool: Pool):
+    waits: list[tuple[Any, ...]] = []
+    order: list[int] = []
     requirements = ServerRequirements(name="two")
+
+    async def take(number: int) -> None:
+        async with pool.acquire(requirements, lambda *wait: _record(waits, wait)):
+            order.append(number)
+
     async with pool.acquire(requirements, fail_on_wait):
-        waiting = asyncio.create_task(_acquire(pool, requirements, messages))
-        await until(lambda: messages)
-        assert not waiting.done()
-    assert await asyncio.wait_for(waiting, 5) == "two"
-    assert messages == ["waits for a free ComfyUI server"]
+        waiting = []
+        for number in range(4):
+            waiting.append(asyncio.create_task(take(number)))
+            await until(lambda count=number + 1: len(waits) == count)
+        assert order == []
+    await asyncio.wait_for(asyncio.gather(*waiting), 5)
+
+    assert order == [0, 1, 2, 3]
+    servers = [{"name": "two", "state": "busy", "reason": None, "since": None}]
+    assert waits[0] == ("waits for a ComfyUI server: two is busy", True, servers), "the clock of the job stops"
+    assert waits[-1] == (None, False, [])
 
 
-async def _acquire(pool: Pool, requirements: ServerRequirements, messages: list[str]) -> str:
-    async with pool.acquire(requirements, messages.append) as server:
-        return server.name
+async def test_a_worker_runs_as_many_jobs_as_its_servers_take(pool: Pool, monkeypatch: pytest.MonkeyPatch):
+    woken: list[int] = []
+    pool.add_listener(lambda: woken.append(pool.useful_jobs()))
+    assert pool.useful_jobs() == 3
+    async with pool.acquire(ServerRequirements(name="two"), fail_on_wait):
+        waiting = asyncio.create_task(_take(pool, ServerRequirements(name="two")))
+        await until(lambda: pool.useful_jobs() == 4, what="the job that others cannot delay")
+    await waiting
+    assert woken[-1] == 3
+
+    pool.end_use()
+    assert pool.useful_jobs() == 4, "this job holds no slot"
+    for each in pool.servers:
+        each.record_fault("unreachable", "gone")
+    assert pool.useful_jobs() == 2, "one job waits, and shows why"
 
 
-async def test_the_cooldown_grows_with_each_failure(pool: Pool):
+async def test_a_faulty_server_is_asked_although_no_job_waits(pool: Pool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("callsheet.comfyui.pool._RECHECK_INTERVAL", 0.05)
+    monkeypatch.setattr("callsheet.comfyui.server._PROBE_INTERVAL", 0.05)
+    pool.servers[0].record_fault("unreachable", "gone for a moment")
+
+    await until(lambda: pool.servers[0].fault is None)
+    assert await selected(pool, ServerRequirements(name="one")) == "one"
+
+
+async def _take(pool: Pool, requirements: ServerRequirements) -> None:
+    async with pool.acquire(requirements, lambda *wait: _record([], wait)):
+        pass
+
+
+async def _record(waits: list, wait: tuple) -> None:
+    waits.append(wait)
+
+
+async def test_all_jobs_see_a_fault_at_once_and_its_end_without_a_restart(
+    pool: Pool, server: FakeComfyUI, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("callsheet.comfyui.server._PROBE_INTERVAL", 0.0)
+    server.unavailable = True
+    for _ in range(9):
+        assert await selected(pool) == "two"
+    [fault] = [each.fault for each in pool.servers if each.fault]
+    assert (fault.kind, read_faults(pool.settings)["one"].since) == ("unreachable", fault.since)
+
+    server.unavailable = False
+    assert await selected(pool) == "one"
+    assert read_faults(pool.settings) == {}
+
+
+async def test_a_server_that_fails_only_in_use_is_asked_less_and_less_often(pool: Pool):
     one = pool.servers[0]
-    for _ in range(3):
-        one.record_failure("out of order")
-    first = one.cooldown
-    one.record_failure("still out of order")
+    for _ in range(8):
+        one.record_answer()
+        one.record_fault("unreachable", "the upload failed")
 
-    assert 25 < first <= 30 < one.cooldown <= 60
+    assert not one.is_probe_due
+    assert one._next_probe - time.monotonic() > 50
+
+
+async def test_a_server_that_rejects_access_is_not_used_while_another_one_responds(pool: Pool, server: FakeComfyUI):
+    server.denied = 401
+
     assert await selected(pool) == "two"
-    one.record_success(None)
-    assert one.cooldown == 0
+    with pytest.raises(AccessDenied, match="status 401"):
+        await selected(pool, ServerRequirements(name="one"))
 
 
 async def test_a_drained_server_gets_no_new_jobs(pool: Pool, tmp_path: Path):
@@ -198,8 +264,8 @@ async def test_a_server_behind_a_proxy_that_cannot_reach_it_is_skipped(
 async def test_when_no_server_responds_the_reason_is_reported(tmp_path: Path):
     runner = JobRunner(tmp_path, comfyui_api_url="http://127.0.0.1:9#name=a,http://127.0.0.1:10#name=b")
 
-    with pytest.raises(ProviderUnreachable, match="does not respond: ConnectError"):
-        await runner.run(graph=workflow("image_tiny"))
+    with pytest.raises(ProviderFailed, match=r"a does not respond since .*ConnectError.*; b does not respond"):
+        await runner.run(graph=workflow("image_tiny"), patient=False)
 
 
 async def test_two_jobs_share_two_servers(server: FakeComfyUI, other: FakeComfyUI, tmp_path: Path):
@@ -248,36 +314,86 @@ async def test_a_server_removed_from_the_settings_is_not_waited_for(
     assert "which is gone" in moved.log_text
 
 
-async def test_a_health_check_reports_reachability_and_queue_depth(pool: Pool, server: FakeComfyUI):
+async def test_a_health_check_reports_state_reason_and_queue(pool: Pool, server: FakeComfyUI, other: FakeComfyUI):
     server.unavailable = True
+    pool.servers[0].record_fault("unreachable", "seen by a worker")
     one, two = await check_servers(pool)
 
-    assert (one.reachable, two.reachable) == (False, True)
+    assert (one.state, two.state) == ("unreachable", "reachable")
     assert "502" in (one.reason or "")
-    assert (two.version, two.queue_depth) == ("0.3.64", 0)
-    assert isinstance(two.server, Server)
+    assert pool.servers[0].fault is not None
+    assert one.since == pool.servers[0].fault.since
+    assert (two.version, two.queue_depth) == (VERSION, 0)
+    other.denied = 403
+    assert [health.state for health in await check_servers(pool)] == ["unreachable", "unauthorized"]
+    set_drained(pool.settings, "two", drained=True)
+    assert [health.state for health in await check_servers(pool)] == ["unreachable", "drained"]
 
 
-async def test_a_server_that_stays_unreachable_is_replaced_by_another(
+async def test_a_prompt_moves_from_a_server_that_is_away_to_another_within_one_run(
     server: FakeComfyUI, other: FakeComfyUI, tmp_path: Path
 ):
     urls = f"{server.url}#name=one,{other.url}#name=two"
-    runner = JobRunner(tmp_path, comfyui_api_url=urls, comfyui_timeout=0.1)
+    runner = JobRunner(tmp_path, comfyui_api_url=urls, comfyui_away_limit=0.1)
     work = runner.start(graph=stepping(1))
     await until(lambda: "server 1" in runner.job.steps)
     first, second = (server, other) if runner.job.steps["server 1"] == "one" else (other, server)
     await reached(first)
     first.unavailable = True
-    with pytest.raises(ProviderUnreachable):
-        await work
-    for _ in range(2):
-        with pytest.raises(ProviderUnreachable):
-            await runner.run(graph=stepping(1))
+    await reached(second)
     second.executor.step_permits.release()
 
-    assert (await runner.run(graph=stepping(1))).server != runner.job.steps["server 1"]
+    assert (await work).server != runner.job.steps["server 1"]
     assert (len(first.accepted), len(second.accepted)) == (1, 1)
     assert "submitted to another server" in runner.log_text
+
+
+async def test_a_prompt_without_a_sign_of_life_is_reported_to_its_job_to_those_behind_it_and_in_the_list(
+    server: FakeComfyUI, tmp_path: Path
+):
+    runner = JobRunner(tmp_path, comfyui_api_url=server.url, comfyui_silence_limit=0.5)
+    first, first_job = runner.start(graph=stepping(2)), runner.job
+    await reached(server)
+    reports = first_job.progress_reports
+    await until(lambda: any("no sign of life" in (report.message or "") for report in reports))
+    runner.new_job("behind")
+    second = runner.start(graph=workflow("image_tiny"))
+    await until(lambda: bool(runner.job.waits))
+    [health] = await check_servers(runner.pool)
+    server.executor.step_permits.release()
+    await until(lambda: runner.pool.servers[0].fault is None)
+    server.executor.step_permits.release()
+
+    assert len((await first).images) == len((await second).images) == 1
+    message, stops_clock = runner.job.waits[0]
+    assert "shows no sign of life since" in (message or "")
+    assert stops_clock
+    assert runner.job.wait_facts[0]["servers"][0]["state"] == "silent"
+    assert (health.state, health.since is not None) == ("silent", True)
+    assert [line["message"][:16] for line in first_job.logs].count("No sign of life:") == 1
+    assert read_faults(runner.settings) == {}
+
+
+async def test_a_silent_server_is_used_again_when_the_prompt_has_left_it(
+    server: FakeComfyUI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("callsheet.comfyui.pool._RECHECK_INTERVAL", 0.1)
+    monkeypatch.setattr("callsheet.comfyui.server._PROBE_INTERVAL", 0.1)
+    monkeypatch.setattr("callsheet.operations.comfyui.prompt_run._CANCEL_TIMEOUT", 0.5)
+    runner = JobRunner(tmp_path, comfyui_api_url=server.url, comfyui_silence_limit=0.3)
+    stuck = runner.start(graph=stepping(kind="Stuck"))
+    await reached(server)
+    await until(lambda: runner.pool.servers[0].fault is not None)
+    stuck.cancel("cancelled")
+    await asyncio.gather(stuck, return_exceptions=True)
+    still = runner.pool.servers[0].fault
+    runner.new_job()
+    behind = runner.start(graph=workflow("image_tiny"))
+    await until(lambda: bool(runner.job.waits))
+    server.executor.release_stuck.set()
+
+    assert still is not None and still.kind == "silent"
+    assert len((await behind).images) == 1
 
 
 async def test_a_later_run_finds_a_server_with_a_space_in_its_name(server: FakeComfyUI, tmp_path: Path):

@@ -5,6 +5,8 @@ import asyncio
 import pytest
 
 from callsheet.comfyui.client import ComfyUIClient
+from callsheet.comfyui.errors import AccessDenied
+from callsheet.comfyui.fault_marks import read_faults
 from callsheet.domain.errors import JobError, PromptLost, ProviderFailed, ProviderUnreachable, TimedOut, Transient
 from callsheet.fakes.comfyui import FakeComfyUI
 from callsheet.testing.waiters import until
@@ -41,6 +43,51 @@ async def test_a_broken_websocket_does_no_harm(runner: JobRunner, server: FakeCo
     # The same id twice makes a connection deaf.
     assert len(set(server.client_ids)) == len(server.client_ids)
     assert len(server.accepted) == 1
+
+
+async def test_a_refused_websocket_is_reported_once_and_the_job_succeeds(runner: JobRunner, server: FakeComfyUI):
+    server.refuse_websockets = True
+    work = runner.start(graph=stepping(1))
+    await reached(server)
+    await until(lambda: any("status 403" in (report.message or "") for report in runner.job.progress_reports))
+    await asyncio.sleep(0.5)  # sleep: several polls
+    server.executor.step_permits.release()
+
+    assert len((await work).images) == 1
+    notes = [line["message"] for line in runner.job.logs if "status 403" in line["message"]]
+    assert notes == ["The prompt runs; its progress is not known: the websocket cannot be reached (status 403)."]
+
+
+async def test_a_bar_that_stands_still_after_a_break_says_so(runner: JobRunner, server: FakeComfyUI):
+    work = runner.start(graph=stepping(4))
+    await reached(server)
+    server.executor.step_permits.release()
+    await until(lambda: any(report.message == "Step (node 5)" for report in runner.job.progress_reports))
+    server.cut_sockets()
+    expected = "Step (node 5); its progress is not known: the websocket was interrupted"
+    await until(lambda: runner.job.progress_reports[-1].message == expected)
+    for _ in range(3):
+        server.executor.step_permits.release()
+
+    assert len((await work).images) == 1
+    assert runner.progress == sorted(runner.progress)
+
+
+async def test_a_run_that_takes_over_a_prompt_keeps_the_bar_and_says_so(runner: JobRunner, server: FakeComfyUI):
+    work = runner.start(graph=stepping(1))
+    await reached(server)
+    work.cancel("lost")
+    await asyncio.gather(work, return_exceptions=True)
+    runner.job.progress_reports.clear()
+    runner.job.progress_before = 0.4
+    again = runner.start(graph=stepping(1))
+    message = "runs; an earlier run started it, so its progress is not known"
+    await until(lambda: any(report.message == message for report in runner.job.progress_reports))
+    server.executor.step_permits.release()
+
+    assert len((await again).images) == 1
+    assert min(runner.progress) == pytest.approx(0.4)
+    assert any("an earlier run started it" in line["message"] for line in runner.job.logs)
 
 
 async def test_a_silent_websocket_does_no_harm(runner: JobRunner, server: FakeComfyUI):
@@ -115,7 +162,7 @@ async def test_the_end_of_a_resumed_prompt_is_detected_before_the_next_poll(serv
     await asyncio.gather(work, return_exceptions=True)
     again = runner.start(graph=stepping(1))
     await until(lambda: len(server.client_ids) == 2)
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(0.5)  # sleep: no second prompt may be sent
     server.executor.step_permits.release()
 
     assert len((await asyncio.wait_for(again, 5)).images) == 1
@@ -248,44 +295,95 @@ async def test_a_server_that_is_unavailable_for_a_moment_is_waited_for(runner: J
     await reached(server)
     server.unavailable = True
     server.cut_sockets()
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.3)  # sleep: the length of the outage
     server.unavailable = False
     server.executor.step_permits.release()
 
     assert len((await work).images) == 1
 
 
-async def test_a_server_that_stays_unavailable_is_given_up_after_the_timeout(server: FakeComfyUI, runner_for):
-    runner = runner_for(server, comfyui_timeout=0.3)
+async def test_a_server_without_an_alternative_is_waited_for(server: FakeComfyUI, runner_for):
+    runner = runner_for(server, comfyui_away_limit=0.1)
     work = runner.start(graph=stepping(1))
     await reached(server)
     server.unavailable = True
-
-    with pytest.raises(ProviderUnreachable):
-        await work
-
-    # The next run does not submit it again, as long as it may still run.
-    with pytest.raises(ProviderUnreachable):
-        await runner.run(graph=stepping(1))
+    await until(lambda: runner.job.waits)
+    [fault] = read_faults(runner.settings).values()
+    await asyncio.sleep(0.3)  # sleep: longer than the limit
     server.unavailable = False
     server.executor.step_permits.release()
-    assert len((await runner.run(graph=stepping(1))).images) == 1
+
+    assert len((await work).images) == 1
     assert len(server.accepted) == 1
+    assert "does not respond since" in str(runner.job.waits[0][0])
+    assert runner.job.waits[-1] == (None, False)
+    assert fault.kind == "unreachable"
+    assert read_faults(runner.settings) == {}
 
 
-async def test_no_server_at_all_is_a_transient_failure(runner_for):
+async def test_an_impatient_job_gives_up_a_server_that_stays_unavailable(server: FakeComfyUI, runner_for):
+    runner = runner_for(server, comfyui_away_limit=0.1)
+    work = runner.start(graph=stepping(1), patient=False)
+    await reached(server)
+    server.unavailable = True
+
+    with pytest.raises(ProviderFailed, match="does not respond"):
+        await work
+
+
+async def test_a_job_waits_until_a_server_responds_without_an_attempt(
+    server: FakeComfyUI, runner_for, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("callsheet.comfyui.pool._RECHECK_INTERVAL", 0.05)
+    monkeypatch.setattr("callsheet.comfyui.server._PROBE_INTERVAL", 0.05)
+    server.unavailable = True
+    runner = runner_for(server)
+    work = runner.start(graph=workflow("image_tiny"))
+    await until(lambda: runner.job.waits)
+    server.unavailable = False
+
+    assert len((await work).images) == 1
+    message, stops_clock = runner.job.waits[0]
+    assert "does not respond since" in str(message)
+    assert not stops_clock, "the time limit of the job applies while no server responds"
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_rejected_credentials_fail_the_job_at_once(server: FakeComfyUI, runner_for, status: int):
+    server.denied = status
+    runner = runner_for(server)
+
+    with pytest.raises(AccessDenied, match=f"status {status}.*COMFYUI_API_URL") as caught:
+        await runner.run(graph=workflow("image_tiny"))
+    assert caught.value.code == "unauthorized"
+    assert not isinstance(caught.value, Transient)
+
+
+async def test_the_time_in_the_queue_of_the_server_does_not_count(runner: JobRunner, server: FakeComfyUI):
+    foreign = stepping(1)
+    async with runner.pool.client(server.url) as client:
+        await client.submit(foreign, "7b1b9d35-6a1f-4b62-9d5b-0a8d3c1c8a11", "x")
+        await reached(server)
+        work = runner.start(graph=workflow("image_tiny"), time_limit=0.3)
+        await until(lambda: len(server.accepted) == 2)
+        await asyncio.sleep(0.5)  # sleep: longer than the limit
+        server.executor.step_permits.release()
+
+    assert len((await work).images) == 1
+
+
+async def test_no_server_at_all_fails_an_impatient_job(runner_for):
     runner = runner_for(comfyui_api_url="http://127.0.0.1:9")
 
-    with pytest.raises(JobError, match="does not respond") as caught:
-        await runner.run(graph=workflow("image_tiny"))
-    assert isinstance(caught.value, ProviderUnreachable)
+    with pytest.raises(ProviderFailed, match="does not respond"):
+        await runner.run(graph=workflow("image_tiny"), patient=False)
 
 
 async def test_an_unrelated_server_is_not_taken_for_one_that_lost_the_prompt(runner_for, server: FakeComfyUI):
     runner = runner_for(comfyui_api_url=f"{server.url}/elsewhere")
 
     with pytest.raises(JobError, match="404"):
-        await runner.run(graph=workflow("image_tiny"))
+        await runner.run(graph=workflow("image_tiny"), patient=False)
     assert server.accepted == []
 
 
@@ -319,8 +417,8 @@ async def test_no_message_contains_the_password_of_a_server(server: FakeComfyUI,
     result = await runner.run(graph=workflow("image_tiny"))
     server.unavailable = True
     runner.new_job()
-    with pytest.raises(ProviderUnreachable) as caught:
-        await runner.run(graph=workflow("image_tiny"))
+    with pytest.raises(ProviderFailed) as caught:
+        await runner.run(graph=workflow("image_tiny"), patient=False)
 
     assert (
         "hunter2" not in f"{result} {runner.job.logs} {runner.job.progress_reports} {caught.value} {caught.value.facts}"

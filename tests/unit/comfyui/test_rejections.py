@@ -17,7 +17,7 @@ from .conftest import JobRunner, stepping, workflow
 @pytest.mark.parametrize(
     ("name", "path", "code", "text"),
     [
-        ("fail_unknown_node", "graph", "invalid_prompt", "NoSuchNode does not exist"),
+        ("fail_unknown_node", "graph.1", "missing_node_type", "'NoSuchNode' not found"),
         ("fail_no_output_node", "graph", "prompt_no_outputs", "SaveImage"),
         ("fail_missing_input", "graph.2.images", "required_input_missing", "SaveImage: Required input is missing"),
         ("fail_not_in_list", "graph.2.upscale_method", "value_not_in_list", "'magic' not in"),
@@ -120,6 +120,17 @@ async def test_a_failed_node_is_reported_without_folders_of_the_server(runner: J
     assert "/srv" not in json.dumps([error.message, error.facts, runner.job.logs])
 
 
+async def test_a_failed_node_cannot_send_escape_sequences(runner: JobRunner):
+    graph = stepping()
+    message = "\x1b]0;owned\x07\x1b[2Jbad \x9b31mday"
+    graph["5"] = {"class_type": "Raise", "inputs": {"image": ["1", 0], "message": message}}
+
+    with pytest.raises(ProviderFailed, match=r": bad day \(") as caught:
+        await runner.run(graph=graph)
+
+    assert "owned" not in f"{caught.value} {caught.value.facts} {runner.job.logs} {runner.job.progress_reports}"
+
+
 async def test_out_of_memory_has_its_own_code(runner: JobRunner):
     graph = stepping()
     graph["5"] = {"class_type": "Raise", "inputs": {"image": ["1", 0], "message": "CUDA out of memory"}}
@@ -176,5 +187,5 @@ async def test_a_rejected_upload_is_reported(runner: JobRunner, server: FakeComf
     server.max_upload = 100
     (tmp_path / "big.bin").write_bytes(bytes(1000))
 
-    with pytest.raises(Exception, match="--max-upload-size"):
-        await runner.run(graph=workflow("image_tiny"), files={"1.note": str(tmp_path / "big.bin")})
+    with pytest.raises(Exception, match="--max-upload-size of ComfyUI, and client_max_body_size of nginx"):
+        await runner.run(graph=workflow("image_tiny"), files={"2.filename_prefix": str(tmp_path / "big.bin")})

@@ -15,6 +15,7 @@ from pathlib import Path
 import asyncpg
 import psutil
 import pytest
+from tests.support.ended import is_gone
 
 from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.domain.errors import ConfigurationError
@@ -51,13 +52,6 @@ def until(condition, what, seconds=15.0):
         assert time.monotonic() < deadline, f"{what}: did not happen within {seconds} s"
         time.sleep(0.005)
     return found
-
-
-def is_gone(pid):
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def wait_for_exit(pid):

@@ -13,15 +13,23 @@ from .conftest import MakeSettings
 
 KEY = b"k" * 32
 PATH = "/files/render/1/Clip 🎬.mp4"
-SOON = datetime.now(UTC) + timedelta(minutes=15)
 
 
-def signed(path: str = PATH, expires: datetime = SOON) -> dict[str, str]:
+def soon() -> datetime:
+    return datetime.now(UTC) + timedelta(minutes=15)
+
+
+def signed(path: str = PATH, expires: datetime | None = None) -> dict[str, str]:
+    expires = expires or soon()
     return {name: values[0] for name, values in parse_qs(sign_path(KEY, path, expires=expires)[1:]).items()}
 
 
 def test_a_signed_link_is_accepted() -> None:
-    verify_path(KEY, PATH, **signed())
+    parameters = signed()
+
+    verify_path(KEY, PATH, **parameters)
+
+    assert set(parameters) == {"sig", "expires"}
 
 
 @pytest.mark.parametrize(
@@ -42,9 +50,11 @@ def test_a_signature_is_valid_for_one_path_and_one_key() -> None:
 
 
 def test_an_expired_link_is_rejected() -> None:
-    verify_path(KEY, PATH, **signed(), now=SOON - timedelta(seconds=2))
+    expires = soon()
+
+    verify_path(KEY, PATH, **signed(expires=expires), now=expires - timedelta(seconds=2))
     with pytest.raises(Unauthorized, match="expired") as caught:
-        verify_path(KEY, PATH, **signed(), now=SOON + timedelta(seconds=1))
+        verify_path(KEY, PATH, **signed(expires=expires), now=expires + timedelta(seconds=1))
 
     assert caught.value.facts == {"reason": "expired"}
 

@@ -163,7 +163,7 @@ async def test_an_invalid_storage_key_is_rejected(open_source: Open, key: str) -
 
 
 async def send_video(request: Request) -> None:
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.05)  # sleep: how long the server takes to respond
     await request.respond(body=b"video" * 1000, Content_Type="video/mp4")
 
 

@@ -146,7 +146,7 @@ async def test_a_cancelled_put_leaves_no_file(storage: Storage, settings: Settin
     writer = os.open(pipe, os.O_RDWR)
     os.write(writer, b"the beginning")
     task = asyncio.create_task(storage.put(KEY, pipe))
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.1)  # sleep: the copy has begun, and waits for the pipe
 
     task.cancel()
     os.close(writer)

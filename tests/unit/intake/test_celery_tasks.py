@@ -12,7 +12,7 @@ import pytest
 from callsheet.domain.errors import BadParams, ConfigurationError
 from callsheet.intake.celery.application import configuration
 from callsheet.intake.celery.intake import CeleryIntake
-from callsheet.intake.celery.tasks import MAPPINGS, QUEUES, body_of, served_queues, task_mappings
+from callsheet.intake.celery.tasks import MAPPINGS, POSITIONS, QUEUES, body_of, served_queues, task_mappings
 from callsheet.intake.celery.wire_format import find_problem
 from callsheet.intake.contract import OpenMessage
 from callsheet.intake.mappings import Payload
@@ -22,7 +22,8 @@ RESULT = {"executionId": "1", "artifacts": [], "key": "render/1/video.mp4"}
 
 
 def plan(task, *args, **kwargs):
-    payload = Payload(QUEUES.get(task, "plans"), task, "id", body_of(list(args), kwargs), settings())
+    body = body_of(list(args), kwargs, POSITIONS.get(task, ()))
+    payload = Payload(QUEUES.get(task, "plans"), task, "id", body, settings())
     return MAPPINGS[task](payload)["jobs"]
 
 
@@ -56,6 +57,40 @@ def test_other_tasks_after_a_group_take_one_file_only():
     with pytest.raises(BadParams) as caught:
         plan("caption_task", [RESULT, RESULT])
     assert caught.value.problems[0].path == "src"
+
+
+@pytest.mark.parametrize("task", ["monitor_fatigue", "monitor_all_ads_fatigue"])
+def test_the_fatigue_tasks_look_at_the_ads_of_a_tenant_or_of_all(task):
+    [job] = plan(task)
+    assert (job["operation"], job["params"]) == ("monitor-fatigue", {})
+    [job] = plan(task, RESULT, tenantId="tenant_1")
+    assert job["params"] == {"tenantId": "tenant_1"}
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"),
+    [
+        (("ad_1", {"hookType": "question"}), {}),
+        ((), {"ad_id": "ad_1", "creative_dna": {"hookType": "question"}}),
+        (({"ad_id": "ad_1", "creative_dna": {"hookType": "question"}},), {}),
+        (("ad_1",), {"creativeDna": {"hookType": "question"}}),
+    ],
+)
+def test_a_winner_is_indexed_by_its_id_and_its_facts_in_any_form(args, kwargs):
+    [job] = plan("auto_index_winner", *args, **kwargs)
+    creative = {"ad_id": "ad_1", "attributes": {"hookType": "question"}}
+    assert (job["operation"], job["params"]) == ("index-winners", {"creatives": [creative]})
+
+
+def test_winners_are_indexed_for_a_tenant_and_without_arguments_the_index_is_renewed():
+    [job] = plan("auto_index_winner", {"tenantId": "tenant_1", "creatives": [{"adId": "a", "text": "x"}]})
+    assert job["params"] == {"tenantId": "tenant_1", "creatives": [{"adId": "a", "text": "x"}]}
+    [job] = plan("auto_index_winner", {"tenantId": "tenant_1", "adId": "a", "text": "x"})
+    assert job["params"] == {"tenantId": "tenant_1", "creatives": [{"adId": "a", "text": "x"}]}
+    assert plan("auto_index_winner")[0]["params"] == {}
+    with pytest.raises(BadParams) as caught:
+        plan("auto_index_winner", "ad_1", {}, "more")
+    assert [problem.path for problem in caught.value.problems] == ["args[2]"]
 
 
 def test_every_built_in_task_has_a_mapping_and_a_served_queue():

@@ -3,11 +3,16 @@
 import json
 from importlib.resources import files
 
+import jsonschema
 import pytest
+from typer.testing import CliRunner
 
+from callsheet.cli.app import app
 from callsheet.domain.errors import ConfigurationError
+from callsheet.intake.redis_streams.capabilities import capability_manifest
 from callsheet.intake.redis_streams.config import load_configuration, redis_options
 from callsheet.intake.redis_streams.messages import MESSAGES
+from callsheet.operation_api.catalog import discover
 from callsheet.settings import Settings
 
 
@@ -49,3 +54,19 @@ def test_all_problems_of_the_files_are_listed(tmp_path):
 def test_the_shipped_schema_is_that_of_the_model(message):
     shipped = files("callsheet.intake.redis_streams").joinpath("schemas", f"{message.__name__}.json").read_text()
     assert json.loads(shipped) == message.model_json_schema()
+
+
+def test_the_printed_capabilities_match_the_shipped_schema():
+    schema = json.loads(
+        (files("callsheet.intake.redis_streams") / "schemas" / "PlaneCapabilityManifest.json").read_text()
+    )
+
+    printed = CliRunner().invoke(app, ["intakes", "capabilities"])
+
+    manifest = json.loads(printed.stdout)
+    jsonschema.Draft202012Validator(schema).validate(manifest)
+    tasks = {task["name"]: task for task in manifest["tasks"]}
+    assert "scenes" in tasks["render"]["paramsSchema"]["properties"]
+    assert manifest == capability_manifest(discover()).model_dump(by_alias=True)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"version": "1", "tasks": [{"name": "render"}]}, schema)

@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentimelineio import schema
 
-from callsheet.domain.artifacts import Probe
 from callsheet.domain.errors import ConfigurationError, NotFound
 from callsheet.media.otio import library
 from callsheet.media.otio.exporting import to_otio
@@ -26,6 +25,7 @@ from callsheet.media.rendering.overlay_placement import OverlayPlacement, place_
 from callsheet.media.rendering.schedule import Schedule, build_schedule
 from callsheet.media.timeline.timeline import Timeline
 from callsheet.media.values import parse_rate
+from media.film import film
 
 RATE = 24.0
 SIZELESS = "the file has no video size; set one in output, or the settings decide"
@@ -335,8 +335,10 @@ SOURCES = {
 
 def footage(source: str) -> MediaInfo:
     seconds, has_audio = SOURCES[source]
-    facts = {"duration": seconds, "width": 640, "height": 360, "audioCodec": "aac" if has_audio else None}
-    return MediaInfo(Path("/got") / Path(source).name, Probe.model_validate(facts), still=seconds is None)
+    media = film(
+        Path("/got") / Path(source).name, seconds, width=640, height=360, audio_codec="aac" if has_audio else None
+    )
+    return replace(media, still=seconds is None, video_seconds=None)
 
 
 def placed(

@@ -5,7 +5,8 @@ from uuid import UUID
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from callsheet.notify.signature import endpoint_secret, installation_secret, secret_text, signed_headers
+from callsheet.domain.standard_webhooks import secret_text, signed_headers
+from callsheet.notify.signature import endpoint_secret, installation_secret
 
 KEY = b"a key of this installation"
 ENDPOINT = UUID(int=7)

@@ -10,8 +10,8 @@ from callsheet.operation_api.catalog import discover
 from callsheet.operation_api.contract import Operation
 
 BUILT_IN = [operation for operation in discover().operations() if operation.run.__module__.startswith("callsheet.")]
-REQUIREMENT_OF_NAME = {"ffmpeg": "ffmpeg", "find_engine": "speech"}
-"""The requirement of each name that an operation may use: `job.ffmpeg`, and the lookup of a speech engine."""
+REQUIREMENT_OF_NAME = {"ffmpeg": "ffmpeg", "find_embedder": "search", "find_engine": "speech", "synthesize": "voice"}
+"""The requirement of each name that an operation may use: `job.ffmpeg`, the lookup of a speech engine, and hibari."""
 
 
 def used_names(operation: Operation) -> set[str]:
@@ -57,4 +57,15 @@ def test_every_operation_declares_the_requirements_of_the_services_that_it_uses(
 
 def test_the_check_covers_the_built_in_operations():
     assert {"render", "preview", "caption", "comfyui"} <= {operation.name for operation in BUILT_IN}
-    assert {operation.name for operation in BUILT_IN if "ffmpeg" not in used_names(operation)} == {"generate"}
+    assert {operation.name for operation in BUILT_IN if "ffmpeg" not in used_names(operation)} == {
+        "ad-action",
+        "approve",
+        "attribute-deal",
+        "command",
+        "content",
+        "generate",
+        "http",
+        "monitor-fatigue",
+        "train-lora",
+        "train-voice",
+    }

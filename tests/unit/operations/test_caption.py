@@ -82,7 +82,7 @@ async def test_speech_is_transcribed_with_its_times(job, studio: Studio, voice: 
     assert (result.language, result.cues, result.notes) == ("en", 3, [])
     assert result.duration == pytest.approx(16, abs=0.2)
     for artifact in (result.srt, result.vtt):
-        shown = read_captions(job.path_of(artifact))
+        shown = read_captions(job.path_of(artifact)).captions
         assert_times_match(shown, said)
     assert [line.text.lower() for line in shown][2] == COFFEE.lower()
     script = job.path_of(result.ass)
@@ -109,7 +109,7 @@ async def test_a_late_audio_start_keeps_its_times_and_a_center_channel_is_transc
     result = await run(job, film, format="vtt")
 
     assert result.srt is None
-    (shown,) = read_captions(job.path_of(result.vtt))
+    (shown,) = read_captions(job.path_of(result.vtt)).captions
     assert shown.text == COFFEE
     assert shown.start == pytest.approx(said[0].start + 2, abs=0.3)
 
@@ -124,7 +124,9 @@ async def test_a_cached_transcript_is_not_transcribed_again(job, voice, tmp_path
     assert any(report.message == "transcribing" for report in job.progress_reports)
     assert not any(report.message == "transcribing" for report in again.progress_reports)
     assert second.words == first.words and second.language == first.language
-    assert [caption.text for caption in read_captions(again.path_of(second.srt))] == ["Please bring\\Nyour own coffee."]
+    assert [caption.text for caption in read_captions(again.path_of(second.srt)).captions] == [
+        "Please bring\\Nyour own coffee."
+    ]
 
 
 async def test_the_language_is_detected(job, voice):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from media.studio import FakeContext, Studio
 
-from callsheet.domain.errors import BadParams, FFmpegFailed
+from callsheet.domain.errors import BadParams
 from callsheet.domain.plan_validation import validate_params
 from callsheet.operations.concat import ConcatResult, concat
 
@@ -216,13 +216,20 @@ async def test_many_files_can_be_joined(stage: FakeContext, studio: Studio):
     assert len(studio.gray_frames(path, size=(64, 64))) == 150
 
 
-async def test_a_truncated_file_is_named(stage: FakeContext, studio: Studio, tmp_path: Path):
+async def test_a_truncated_file_is_joined_as_far_as_it_goes_or_refused(
+    stage: FakeContext, studio: Studio, tmp_path: Path
+):
     clip = studio.clip("long.mp4", "testsrc2=size=64x64:rate=30", seconds=3)
     front = studio.make("front.mp4", "-i", str(clip), "-c", "copy", "-movflags", "+faststart")
     (tmp_path / "truncated.mp4").write_bytes(front.read_bytes()[: front.stat().st_size // 2])
 
-    with pytest.raises(FFmpegFailed, match=r"'truncated\.mp4': .*damaged or incomplete"):
-        await join(stage, front, tmp_path / "truncated.mp4", mode="copy")
+    with pytest.raises(BadParams, match=r"'truncated\.mp4' is cut off"):
+        await join(stage, front, tmp_path / "truncated.mp4", mode="copy", strict=True)
+
+    result, _ = await join(stage, front, tmp_path / "truncated.mp4", mode="copy")
+
+    assert "'truncated.mp4' is cut off" in result.notes[0]
+    assert 3.5 < result.duration < 5.5
 
 
 def test_a_list_of_files_is_accepted():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from media.studio import FakeContext, Studio
 
-from callsheet.domain.errors import BadParams, FFmpegFailed
+from callsheet.domain.errors import BadParams
 from callsheet.domain.plan_validation import validate_params
 from callsheet.media.encoding.loudness import measure
 from callsheet.operations.finish import FinishResult, finish
@@ -209,12 +209,19 @@ async def test_a_still_image_or_an_audio_file_is_rejected(stage: FakeContext, st
         await make(stage, studio.sound("tone.wav", TONE))
 
 
-async def test_a_truncated_video_is_reported(stage: FakeContext, studio: Studio, tmp_path: Path):
+async def test_a_truncated_video_is_finished_as_far_as_it_goes_or_refused(
+    stage: FakeContext, studio: Studio, tmp_path: Path
+):
     whole = studio.make(
         "front.mp4", "-i", str(studio.clip("long.mp4", seconds=3)), "-c", "copy", "-movflags", "+faststart"
     )
     truncated = tmp_path / "truncated.mp4"
     truncated.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
 
-    with pytest.raises(FFmpegFailed, match="damaged or incomplete"):
-        await make(stage, truncated, width=90)
+    with pytest.raises(BadParams, match="cut off"):
+        await make(stage, truncated, width=90, strict=True)
+
+    result, _ = await make(stage, truncated, width=90)
+
+    assert "is cut off" in result.notes[0]
+    assert 0.5 < result.duration < 2.5

@@ -36,7 +36,7 @@ TEXTS = (
     "data:text/plain,{file}",
     "../../../../..{file}",
 )
-RUN = ("concat", "extract-audio", "finish", "mux", "preview", "probe", "render", "split", "transcode")
+RUN = ("concat", "extract-audio", "finish", "loudest", "mux", "preview", "probe", "render", "split", "transcode")
 """Operations that are run. `render-segments` has the params of `render`; others need a server or a model."""
 
 

@@ -1,5 +1,7 @@
 """Local-first routing: local ComfyUI servers, or a provider when their queue is long."""
 
+import json
+
 import pytest
 
 from callsheet.domain.errors import ProviderFailed, SubmissionRejected
@@ -24,6 +26,15 @@ MODELS = """
   name: Local only
   makes: video
   offers: [{provider: comfyui, model: talk, parameters: {prompt: {to: text}}}]
+"""
+GRAPH = {
+    "1": {"class_type": "LoadImage", "inputs": {"image": "face.png"}},
+    "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "it"}},
+}
+INPUTS = """
+inputs:
+  text: {to: 2.filename_prefix, type: string}
+  face: {to: 1.image, type: image, required: false}
 """
 FILM = {
     "artifactId": "019ab1f0-5c3e-7a10-9d7e-0f4b3c2d1e00",
@@ -50,7 +61,18 @@ RESULT = {
 def job(tmp_path):
     file = tmp_path / "models.yaml"
     file.write_text(MODELS)
-    settings = Settings(_env_file=None, data_dir=tmp_path / "data", models_file=file, local_queue_limit=3)
+    workflows = tmp_path / "workflows"
+    workflows.mkdir()
+    (workflows / "talk.json").write_text(json.dumps(GRAPH))
+    (workflows / "talk.inputs.yaml").write_text(INPUTS)
+    settings = Settings(
+        _env_file=None,
+        data_dir=tmp_path / "data",
+        models_file=file,
+        local_queue_limit=3,
+        comfyui_workflows=workflows,
+        comfyui_api_url="http://127.0.0.1:9",
+    )
     return RecordingContext(tmp_path, settings=settings, providers=[FakeProvider(tmp_path / "one", name="one")])
 
 
@@ -67,6 +89,22 @@ async def test_a_local_offer_runs_as_a_child_job(job):
     inputs = {"text": "a fox", "face": "https://example.com/face.png"}
     assert child.params == {"workflow": "talk", "inputs": inputs, "patient": False}
     assert job.submit_requests == {}
+
+
+async def test_without_a_usable_workflow_a_provider_is_used(job):
+    (job.settings.comfyui_workflows / "talk.inputs.yaml").write_text("inputs: {}")
+
+    with pytest.raises(SubmissionRejected):
+        await generate.run(job, params())
+
+    assert any("the workflow has no input 'text'" in line["message"] for line in job.logs)
+
+
+async def test_without_a_usable_workflow_and_an_alternative_the_reason_is_reported(job):
+    (job.settings.comfyui_workflows / "talk.json").unlink()
+
+    with pytest.raises(ProviderFailed, match=r"The workflow talk cannot be used.*there is no workflow 'talk'"):
+        await generate.run(job, params("fake/local"))
 
 
 async def test_with_a_long_local_queue_a_provider_is_used(job):

@@ -187,7 +187,7 @@ async def test_audio_is_added_to_a_video_without_audio(stage: FakeContext, studi
 async def test_a_file_that_is_not_a_subtitle_file_is_rejected(stage: FakeContext, film: Path, tmp_path: Path):
     (tmp_path / "list.srt").write_text("#EXTM3U\nfile:///etc/passwd\n")
 
-    with pytest.raises(BadSource, match="is not a subtitle file"):
+    with pytest.raises(BadSource, match="contains no captions"):
         await put(stage, film, subtitles=str(tmp_path / "list.srt"))
 
 

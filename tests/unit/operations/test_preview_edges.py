@@ -194,6 +194,17 @@ def test_distant_times_are_reached_by_seeking(studio, monkeypatch):
     assert decoded_frames(monkeypatch, counting, [0.01, 1.62], 0.0) <= 8
 
 
+def test_frames_that_are_not_shown_are_not_decoded(studio, monkeypatch):
+    args = ["-i", str(studio.counting("counting.mp4")), "-c:v", "libx264", "-g", "500", "-bf", "3", "-b_strategy", "0"]
+    one_key = studio.make("b-frames-count.mp4", *args)
+
+    assert decoded_frames(monkeypatch, one_key, [1.8], 0.0) < 40  # of 55
+    with av.open(str(one_key)) as container:
+        reader = VideoReader(container, max_pixels=10**6, threads=2)
+        for number in (50, 7, 8, 31, 59, 0, 23):
+            assert reader.frame_at(number / 30)[1] == pytest.approx(number / 30, abs=1e-3)
+
+
 @pytest.mark.parametrize("format", ["gif", "webp"])
 async def test_an_animation_of_a_very_tall_video_keeps_its_aspect_ratio(studio, stage, format):
     tower = studio.clip("tower.mp4", "testsrc2=size=16x2000:rate=10")

@@ -8,7 +8,7 @@ from media.studio import FakeContext, Studio
 
 from callsheet.domain.errors import BadParams
 from callsheet.domain.plan_validation import validate_params
-from callsheet.operations.render import RenderResult, render
+from callsheet.operations.render import RenderParams, RenderResult, render
 
 SMALL = {"width": 64, "height": 64, "fps": 30, "preset": "ultrafast", "crf": 1}
 GREY, WHITE = "color=gray:size=64x64:rate=30", "color=white:size=16x16:rate=30"
@@ -497,3 +497,29 @@ async def test_an_invalid_caption_file_is_reported_by_its_field(stage: FakeConte
         await make(stage, scenes=[{"color": "black", "duration": 1}], captions=str(notes))
 
     assert [p.path for p in caught.value.problems] == ["captions.src"]
+
+
+async def test_a_scene_without_a_picture_plays_over_its_background(stage: FakeContext, studio: Studio):
+    beep = str(studio.sound("beep.wav", TONE, seconds=1))
+
+    result, path = await make(stage, scenes=[{"src": beep, "trim_start": 0.5, "background": "#ff0000"}])
+
+    assert result.duration == pytest.approx(0.5)
+    assert studio.rgb_frames(path, size=(64, 64))[5, 32, 32] == pytest.approx([255, 0, 0], abs=6)
+    assert sine_level(studio.audio_samples(path)[4_800:19_200]) == pytest.approx(0.088, abs=0.01)
+
+
+def test_a_file_of_another_job_is_a_scene_an_overlay_and_an_audio_clip():
+    file = {
+        "artifactId": "019ab1f0-0000-7000-8000-000000000008",
+        "name": "video.mp4",
+        "key": "render/019ab1f0/1/video.mp4",
+        "mediaType": "video/mp4",
+        "size": 1,
+        "sha256": "0" * 64,
+    }
+
+    params = validate_params({"scenes": [file], "overlays": [file], "audioClips": [file]}, render.params)
+
+    assert isinstance(params, RenderParams)
+    assert [field for field, _ in params.media()] == ["scenes[0]", "overlays[0]", "audioClips[0]"]

@@ -110,15 +110,17 @@ async def test_segments_of_a_failed_render_stay_cached(stage: FakeContext, studi
     long = studio.clip("long.mp4", "testsrc2=size=64x64:rate=30", seconds=2)
     # The longest are encoded first.
     good = [{"src": str(long), "duration": 3 - n / 10} for n in range(6)]
-    # With the index in front, the header gives the full length of the truncated file.
     data = studio.make("front.mp4", "-i", str(long), "-c", "copy", "-movflags", "+faststart").read_bytes()
+    damaged = bytearray(data)
+    for place in range(data.find(b"mdat") + 1000, len(data), 1009):
+        damaged[place] ^= 0xFF
     broken = tmp_path / "broken.mp4"
-    broken.write_bytes(data[: int(len(data) * 0.6)])
+    broken.write_bytes(damaged)
     with pytest.raises(FFmpegFailed, match=r"scenes\[6\]"):
-        await make(stage, scenes=[*good, str(broken)])
+        await make(stage, scenes=[*good, str(broken)], strict=True)
     broken.write_bytes(data)
 
-    result, _ = await make(stage, scenes=[*good, str(broken)])
+    result, _ = await make(stage, scenes=[*good, str(broken)], strict=True)
 
     assert result.cached >= 4
 

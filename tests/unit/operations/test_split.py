@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from media.studio import FakeContext, Studio
 
-from callsheet.domain.errors import BadParams, FFmpegFailed
+from callsheet.domain.errors import BadParams
 from callsheet.domain.plan_validation import validate_params
 from callsheet.operations.split import SplitResult, split
 
@@ -189,13 +189,20 @@ async def test_late_audio_keeps_its_delay(stage: FakeContext, studio: Studio):
     assert float(np.argmax(second > 0.2)) / 48000 == pytest.approx(0.1, abs=0.03)
 
 
-async def test_a_truncated_file_is_reported(stage: FakeContext, studio: Studio, tmp_path: Path):
+async def test_a_truncated_file_is_split_as_far_as_it_goes_or_refused(
+    stage: FakeContext, studio: Studio, tmp_path: Path
+):
     clip = studio.clip("long.mp4", "testsrc2=size=64x64:rate=30", seconds=3)
     front = studio.make("front.mp4", "-i", str(clip), "-c", "copy", "-movflags", "+faststart")
     (tmp_path / "truncated.mp4").write_bytes(front.read_bytes()[: front.stat().st_size // 2])
 
-    with pytest.raises(FFmpegFailed, match="damaged or incomplete"):
-        await cut(stage, tmp_path / "truncated.mp4", count=2)
+    with pytest.raises(BadParams, match="cut off"):
+        await cut(stage, tmp_path / "truncated.mp4", count=2, strict=True)
+
+    result = await cut(stage, tmp_path / "truncated.mp4", count=2)
+
+    assert "is cut off" in result.notes[0]
+    assert sum(part.duration for part in result.parts) == pytest.approx(1.5, abs=0.3)
 
 
 @pytest.mark.parametrize(

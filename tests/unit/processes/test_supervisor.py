@@ -65,7 +65,7 @@ async def test_a_child_that_reports_done_is_not_restarted(supervise):
 
 
 async def test_a_child_that_reports_fatal_ends_the_supervisor_with_its_exit_status(supervise):
-    supervisor, deaths, starts = supervise("lifeline.report_fatal(); sys.exit(2)")
+    supervisor, deaths, starts = supervise("lifeline.report_fatal(ValueError('no')); sys.exit(2)")
 
     assert await supervisor.run() == 2
     assert (starts(), deaths) == (1, [])
@@ -81,6 +81,40 @@ async def test_a_child_that_dies_is_restarted_and_its_death_is_reported(supervis
     await asyncio.wait_for(running, 30)
 
     assert len(set(deaths)) >= 2
+
+
+async def test_a_child_that_does_not_stay_up_is_trouble_with_its_cause(supervise):
+    supervisor, _, starts = supervise("lifeline.report_failed(OSError('token=hunter2 is\\nwrong')); sys.exit(7)")
+    troubles = set()
+
+    def seen():
+        troubles.add(supervisor.trouble)
+        return starts() >= 4
+
+    running = asyncio.create_task(supervisor.run())
+    await until(seen)
+    supervisor.stop()
+    await asyncio.wait_for(running, 30)
+
+    # Once or twice is no trouble: a job may do that.
+    assert None in troubles
+    assert (
+        "The worker process died 3 times in a row; the last time: exit status 7, OSError: token=[hidden] is wrong."
+        in troubles
+    )
+
+
+async def test_a_child_that_stays_up_is_no_trouble_any_more(supervise, monkeypatch, tmp_path):
+    monkeypatch.setattr("callsheet.processes.supervisor._STABLE_AFTER", 1.0)
+    end = "if len(open(sys.argv[1]).read()) < 4: sys.exit(7)\nsigterms.acquire()\nlifeline.report_done()"
+    supervisor, _, starts = supervise(end)
+    running = asyncio.create_task(supervisor.run())
+
+    await until(lambda: supervisor.trouble)
+    await until(lambda: starts() == 4 and not supervisor.trouble)
+    supervisor.stop()
+
+    assert await asyncio.wait_for(running, 30) == 0
 
 
 async def test_each_stop_is_forwarded_once(supervise):
@@ -150,7 +184,7 @@ async def test_a_stopped_child_gets_no_heartbeat_and_is_not_killed(supervise):
     await until(lambda: supervisor._child and psutil.Process(supervisor._child.pid).status() == "stopped")
     silent.clear()
 
-    await asyncio.sleep(1)
+    await asyncio.sleep(1)  # sleep: nothing may be reported meanwhile
 
     assert (deaths, silent) == ([], [])
     os.kill(supervisor._child.pid, signal.SIGKILL)

@@ -99,3 +99,6 @@ def test_a_generate_job_stores_its_file(environment, tmp_path):
     known = {**environment, "CALLSHEET_MODELS_FILE": str(models)}
 
     run(known, tmp_path, script(tmp_path, "generate.py", GENERATE), tmp_path, models)
+
+    [file] = (tmp_path / "out" / "clip").iterdir()
+    assert file.stat().st_size

@@ -3,6 +3,7 @@ window.SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#swagger-ui",
   deepLinking: true,
+  docExpansion: "list",
   validatorUrl: null,
 });
 

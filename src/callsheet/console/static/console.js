@@ -1,9 +1,15 @@
 // Updates open pages from event streams. Without JavaScript the pages work too, but show the state at load time.
 
+import { loadMedia, synchronize } from "/static/media.js";
+
+const FOCUSABLE = "a, button, summary, input, select";
+
 const element = (html) => {
   const template = document.createElement("template");
-  template.innerHTML = html.trim();
-  return template.content.firstElementChild;
+  const isDrawing = html.trimStart().startsWith("<g");
+  template.innerHTML = isDrawing ? `<svg>${html}</svg>` : html.trim();
+  const first = template.content.firstElementChild;
+  return isDrawing ? first.firstElementChild : first;
 };
 
 const localTimes = (root) => {
@@ -13,56 +19,64 @@ const localTimes = (root) => {
   }
 };
 
-const followList = (rows) => {
-  const source = new EventSource(rows.dataset.stream);
-  source.onmessage = ({ data }) => {
-    const { id, html } = JSON.parse(data);
-    const row = element(`<table><tbody>${html}</tbody></table>`).querySelector("tr");
-    localTimes(row);
-    const old = document.getElementById(`e-${id}`);
-    if (old === null) rows.prepend(row);
-    else if (!old.isEqualNode(row)) {
-      const focused = old.contains(document.activeElement);
-      old.replaceWith(row);
-      if (focused) row.querySelector("a").focus();
-    }
-    document.getElementById("list").hidden = false;
-    document.getElementById("empty")?.remove();
-  };
-};
-
-const refresh = async () => {
-  const response = await fetch(location.href, { headers: { Accept: "text/html" } });
-  if (!response.ok || response.redirected) return;
-  const loaded = new DOMParser().parseFromString(await response.text(), "text/html");
-  document.title = loaded.title;
-  for (const old of document.querySelectorAll("[data-live]")) {
-    const part = loaded.querySelector(`[data-live="${old.dataset.live}"]`);
-    // URLs of files have a new signature at each load. Files are replaced only if they changed, so that a playing video
-    // does not restart.
-    if (part === null || (part.dataset.version !== undefined && part.dataset.version === old.dataset.version)) continue;
-    localTimes(part);
-    if (!old.isEqualNode(part) && !old.contains(document.activeElement)) old.replaceWith(part);
+// Replaces an element, and keeps open what a person has opened, and the focus.
+const replace = (old, next) => {
+  for (const details of old.querySelectorAll("details[data-key]")) {
+    const same = next.querySelector(`details[data-key="${CSS.escape(details.dataset.key)}"]`);
+    if (same !== null) same.open = details.open;
   }
+  for (const box of old.querySelectorAll("input:checked")) {
+    const same = next.querySelector(`input[name="${CSS.escape(box.name)}"][value="${CSS.escape(box.value)}"]`);
+    if (same !== null) same.checked = true;
+  }
+  const place = [...old.querySelectorAll(FOCUSABLE)].indexOf(document.activeElement);
+  if (document.activeElement?.matches("input, select, textarea") && place >= 0) return;
+  const isChanged = (input) => input.type !== "hidden" && input.value !== input.defaultValue;
+  if ([...old.querySelectorAll("input")].some(isChanged)) return;
+  if (old.isEqualNode(next)) return;
+  old.replaceWith(next);
+  if (place >= 0) next.querySelectorAll(FOCUSABLE)[place]?.focus();
 };
 
-const followExecution = (root) => {
-  const source = new EventSource(root.dataset.watch);
-  let waiting = false;
-  const scheduleRefresh = () => {
-    if (waiting) return;
-    waiting = true;
-    setTimeout(async () => {
-      waiting = false;
-      await refresh().catch(() => {});
-    }, 400);
-  };
-  source.onmessage = scheduleRefresh;
-  source.addEventListener("ended", () => {
-    source.close();
-    document.activeElement?.blur();
-    scheduleRefresh();
+const add = (next, container, atStart) => {
+  const followsEnd = container.scrollTop + container.clientHeight >= container.scrollHeight - 4;
+  if (atStart) container.prepend(next);
+  else container.append(next);
+  while (container.children.length > Number(container.dataset.max ?? Infinity)) {
+    (atStart ? container.lastElementChild : container.firstElementChild).remove();
+  }
+  if (!atStart && followsEnd) container.scrollTop = container.scrollHeight;
+};
+
+const apply = ({ id, html, in: container, at }) => {
+  const old = document.getElementById(id);
+  if (html === "") return old?.remove();
+  const next = element(html);
+  localTimes(next);
+  loadMedia(next);
+  if (old !== null) replace(old, next);
+  else if (container) add(next, document.getElementById(container), at === "start");
+  if (next.dataset.title) document.title = next.dataset.title;
+  document.getElementById("list")?.removeAttribute("hidden");
+  document.getElementById("empty")?.remove();
+};
+
+const follow = (root) => {
+  const source = new EventSource(root.dataset.stream);
+  source.onmessage = ({ data }) => apply(JSON.parse(data));
+  source.addEventListener("ended", () => source.close());
+};
+
+const addCopyButton = (pre) => {
+  const button = document.createElement("button");
+  button.textContent = "Copy";
+  button.className = "copy";
+  button.type = "button";
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(pre.textContent);
+    button.textContent = "Copied";
   });
+  pre.before(button);
 };
 
 document.addEventListener("submit", (event) => {
@@ -71,5 +85,7 @@ document.addEventListener("submit", (event) => {
 });
 
 localTimes(document);
-document.querySelectorAll("[data-stream]").forEach(followList);
-document.querySelectorAll("[data-watch]").forEach(followExecution);
+document.querySelectorAll("[data-stream]").forEach(follow);
+if (navigator.clipboard) document.querySelectorAll("pre[data-copy]").forEach(addCopyButton);
+loadMedia(document);
+document.querySelectorAll("[data-sync]").forEach(synchronize);

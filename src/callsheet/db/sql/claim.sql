@@ -24,11 +24,12 @@ WITH picked AS (
     UPDATE execution_jobs j
     SET status = 'running', epoch = epoch + 1, starts = starts + 1, worker_id = :worker_id,
         worker_name = :worker_name, started_at = clock_timestamp(), progress_message = NULL, wait_reason = NULL,
-        progress = CASE WHEN submission IS NULL THEN 0 ELSE progress END
+        -- A run that continues work elsewhere starts with its progress.
+        progress = CASE WHEN submission IS NULL AND on_worker_lost <> 'resume' THEN 0 ELSE progress END
     FROM picked
     WHERE j.id = picked.id
     RETURNING j.id, j.number, j.execution_id, j.job_id, j.operation, j.queue, j.params, j.epoch, j.attempts,
-              j.starts, j.max_attempts, j.timeout_seconds, j.priority
+              j.starts, j.max_attempts, j.timeout_seconds, j.priority, j.progress, j.queued_at
 ), locked AS (
     SELECT e.id, s.jobs, e.status = 'queued' AS starts_execution
     FROM executions e JOIN (SELECT execution_id, count(*) AS jobs FROM started GROUP BY 1) s ON s.execution_id = e.id
@@ -40,7 +41,7 @@ WITH picked AS (
         status = 'running', started_at = coalesce(e.started_at, clock_timestamp())
     FROM locked t
     WHERE e.id = t.id
-    RETURNING e.id, e.last_event - t.jobs AS base, t.starts_execution, e.cancel_requested_at
+    RETURNING e.id, e.last_event - t.jobs AS base, t.starts_execution, e.cancel_requested_at, e.traceparent
 ), new_events AS (
     INSERT INTO events (execution_id, number, job_id, type, data)
     SELECT s.execution_id, c.base + row_number() OVER (PARTITION BY s.execution_id ORDER BY s.number), s.job_id,
@@ -49,7 +50,7 @@ WITH picked AS (
     UNION ALL
     SELECT c.id, c.base, NULL, 'execution.running', NULL FROM updated c WHERE c.starts_execution
 )
-SELECT s.*, c.cancel_requested_at IS NOT NULL AS cancel_requested
+SELECT s.*, c.cancel_requested_at IS NOT NULL AS cancel_requested, c.traceparent
 FROM started s FULL JOIN updated c ON c.id = s.execution_id
 ORDER BY s.priority DESC, s.number;
 

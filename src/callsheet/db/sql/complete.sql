@@ -13,7 +13,9 @@ WITH given AS (
 UPDATE execution_jobs j
 SET status = CASE WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled' ELSE g.status END,
     result = CASE WHEN j.cancel_requested_at IS NULL THEN g.result::jsonb END,
-    error = CASE WHEN j.cancel_requested_at IS NULL THEN coalesce(g.error::jsonb, j.error) END,
+    -- Only a job that failed, or runs again, has an error: that of its last failed run.
+    error = CASE WHEN j.cancel_requested_at IS NULL AND g.status NOT IN ('succeeded', 'cancelled')
+                 THEN coalesce(g.error::jsonb, j.error) END,
     progress = CASE WHEN g.status = 'succeeded' AND j.cancel_requested_at IS NULL THEN 1 ELSE j.progress END,
     attempts = j.attempts + (g.error IS NOT NULL)::int,
     -- Released without an error, now or for later: the start does not count.
@@ -42,17 +44,20 @@ FROM execution_jobs j JOIN unnest(:ids::uuid[], :epochs::int[]) AS g (id, epoch)
 WHERE j.epoch = g.epoch AND j.status IN ('succeeded', 'failed', 'cancelled', 'scheduled', 'pending', 'waiting');
 
 -- name: release_downstream
--- Counts these upstream jobs as done. Downstream jobs without further dependencies become queued.
+-- Counts these upstream jobs as done. Downstream jobs without further dependencies become queued, or scheduled if they
+-- are to start later.
 WITH met AS (
     SELECT downstream, count(*)::int AS jobs FROM edges WHERE upstream = ANY (:upstream::uuid[]) GROUP BY 1
 )
 UPDATE execution_jobs j
 SET pending_dependencies = j.pending_dependencies - met.jobs,
-    status = CASE WHEN j.pending_dependencies = met.jobs THEN 'queued' ELSE 'pending' END,
+    status = CASE WHEN j.pending_dependencies <> met.jobs THEN 'pending'
+                  WHEN j.start_at > clock_timestamp() THEN 'scheduled' ELSE 'queued' END,
+    scheduled_at = CASE WHEN j.pending_dependencies = met.jobs AND j.start_at > clock_timestamp() THEN j.start_at END,
     queued_at = CASE WHEN j.pending_dependencies = met.jobs THEN clock_timestamp() END
 FROM met
 WHERE j.id = met.downstream AND j.status = 'pending'
-RETURNING j.id, j.execution_id, j.job_id, j.queue, j.status;
+RETURNING j.id, j.execution_id, j.job_id, j.queue, j.status, j.scheduled_at;
 
 -- name: skip_downstream
 -- Skips the pending jobs that can no longer run because these upstream jobs failed, were cancelled or were skipped.
@@ -66,17 +71,29 @@ WITH RECURSIVE unreachable AS (
     WHERE j.status = 'pending'
 )
 UPDATE execution_jobs j
-SET status = 'skipped', finished_at = clock_timestamp()
+SET status = 'skipped', finished_at = clock_timestamp(), on_hold_at = NULL, error = NULL
 FROM unreachable u
 WHERE j.id = u.downstream AND j.status = 'pending'
 RETURNING j.id, j.execution_id, j.job_id;
 
 -- name: insert_artifacts!
+-- Inserts the artifacts of successful runs. Those that were stored before the end of their run exist.
 INSERT INTO artifacts (id, execution_id, job, name, key, media_type, size, sha256, probe)
 SELECT a.id, a.execution_id, a.job, a.name, a.key, a.media_type, a.size, a.sha256, a.probe::jsonb
 FROM unnest(:ids::uuid[], :execution_ids::uuid[], :jobs::uuid[], :names::text[], :keys::text[], :media_types::text[],
             :sizes::bigint[], :sha256s::text[], :probes::text[])
-    AS a (id, execution_id, job, name, key, media_type, size, sha256, probe);
+    AS a (id, execution_id, job, name, key, media_type, size, sha256, probe)
+ON CONFLICT (id) DO UPDATE SET from_unfinished_run = false;
+
+-- name: insert_unfinished_artifact^
+-- Inserts an artifact of a running job, if the run still owns it. No row: it does not.
+INSERT INTO artifacts (id, execution_id, job, name, key, media_type, size, sha256, probe, from_unfinished_run)
+SELECT :id::uuid, j.execution_id, j.id, :name::text, :key::text, :media_type::text, :size::bigint, :sha256::text,
+       :probe::text::jsonb, true
+FROM execution_jobs j
+WHERE j.id = :job AND j.epoch = :epoch AND j.status = 'running'
+ON CONFLICT (id) DO UPDATE SET from_unfinished_run = true -- the insert was repeated
+RETURNING id;
 
 -- name: record_events
 -- Numbers and stores events, updates the counts of each execution, ends executions without unfinished jobs, then

@@ -1,3 +1,7 @@
+-- name: is_known_message$
+SELECT EXISTS (SELECT FROM intake_messages
+               WHERE intake = :intake AND source = :source AND message_id = :message_id AND attempt = :attempt);
+
 -- name: take_messages
 -- Stores taken messages. One that is already stored joins its execution, and is open again with the new claim.
 -- `place` is the position in the arguments.
@@ -36,23 +40,25 @@ RETURNING m.source, m.message_id, m.attempt, m.execution_id, m.claim, m.product_
 
 -- name: renew_messages
 -- Extends the ownership of open messages and stores what was reported. Returns those that are still owned.
+-- Intake and owner are arrays: as constants they look selective, and a plan that was made while the table was small
+-- then compares each given message with all messages of the intake.
 UPDATE intake_messages m
 SET owned_until = clock_timestamp() + make_interval(secs => :lease),
     reported_event = greatest(m.reported_event, g.reported)
-FROM unnest(:sources::text[], :message_ids::text[], :attempts::text[], :reported::bigint[])
-    AS g (source, message_id, attempt, reported)
-WHERE m.intake = :intake AND m.source = g.source AND m.message_id = g.message_id AND m.attempt = g.attempt
-  AND m.owner = :owner AND m.closed_at IS NULL
+FROM unnest(:intakes::text[], :sources::text[], :message_ids::text[], :attempts::text[], :owners::uuid[],
+            :reported::bigint[]) AS g (intake, source, message_id, attempt, owner, reported)
+WHERE m.intake = g.intake AND m.source = g.source AND m.message_id = g.message_id AND m.attempt = g.attempt
+  AND m.owner = g.owner AND m.closed_at IS NULL
 RETURNING m.execution_id;
 
 -- name: close_messages!
--- Closes messages whose end was reported.
+-- Closes messages whose end was reported. Intake and owner are arrays as in `renew_messages`.
 UPDATE intake_messages m
 SET closed_at = clock_timestamp(), reported_event = greatest(m.reported_event, g.reported)
-FROM unnest(:sources::text[], :message_ids::text[], :attempts::text[], :reported::bigint[])
-    AS g (source, message_id, attempt, reported)
-WHERE m.intake = :intake AND m.source = g.source AND m.message_id = g.message_id AND m.attempt = g.attempt
-  AND m.owner = :owner;
+FROM unnest(:intakes::text[], :sources::text[], :message_ids::text[], :attempts::text[], :owners::uuid[],
+            :reported::bigint[]) AS g (intake, source, message_id, attempt, owner, reported)
+WHERE m.intake = g.intake AND m.source = g.source AND m.message_id = g.message_id AND m.attempt = g.attempt
+  AND m.owner = g.owner;
 
 -- name: release_messages!
 -- Gives all open messages of a process up at once, for its successor.
@@ -65,10 +71,15 @@ WHERE intake = :intake AND source = :source AND message_id = :message_id
 ORDER BY received_at DESC
 LIMIT 1;
 
--- name: find_attempt$
--- The attempt of the open message with this id, or the number of a new attempt.
-SELECT coalesce(min(attempt) FILTER (WHERE closed_at IS NULL), (count(*) + 1)::text) FROM intake_messages
-WHERE intake = :intake AND source = :source AND message_id = :message_id;
+-- name: find_attempts
+-- The attempt of the open message with each source and id, or the number of a new attempt, in their order.
+-- The intake is an array as in `renew_messages`.
+SELECT coalesce(min(m.attempt) FILTER (WHERE m.closed_at IS NULL), (count(m.attempt) + 1)::text) AS attempt
+FROM unnest(:intakes::text[], :sources::text[], :message_ids::text[]) WITH ORDINALITY
+    AS g (intake, source, message_id, place)
+LEFT JOIN intake_messages m USING (intake, source, message_id)
+GROUP BY g.place
+ORDER BY g.place;
 
 -- name: record_intake!
 -- Registers an intake process, or stores its heartbeat.

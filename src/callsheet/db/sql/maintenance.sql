@@ -37,28 +37,33 @@ LIMIT :limit;
 
 -- name: rescue
 -- Requeues jobs of lost workers. Instead it fails a job whose outcome is unknown (on_worker_lost = park) or that has
--- crashed too many workers, and cancels a job with a cancel request.
+-- crashed too many workers, and cancels a job with a cancel request. :suspect_from: starts from which a job runs alone.
 UPDATE execution_jobs j
 SET status = CASE WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled'
                   WHEN j.on_worker_lost = 'park' THEN 'failed'
-                  WHEN j.starts >= :crash_limit THEN 'failed'
+                  WHEN j.starts >= :crash_limit::int THEN 'failed'
                   ELSE 'queued' END,
     error = CASE WHEN j.cancel_requested_at IS NOT NULL THEN NULL
                  WHEN j.on_worker_lost = 'park' THEN
                      jsonb_build_object('code', 'outcome_unknown', 'message',
                          'The worker died while this job ran. '
                          'It may have had side effects, so it is not retried automatically.')
-                 WHEN j.starts >= :crash_limit THEN
+                 WHEN j.starts >= :crash_limit::int THEN
                      jsonb_build_object('code', 'crash_loop', 'message',
                          format('The worker died in each of %s starts of this job.', j.starts))
                  ELSE j.error END,
+    wait_reason = CASE WHEN j.starts >= :suspect_from::int AND j.starts < :crash_limit::int THEN
+                      jsonb_build_object('code', 'crash_suspect', 'message',
+                          format('The worker died in each of its last %s starts. Such jobs run one at a time, and at '
+                                 '%s it fails as crash_loop.', j.starts, :crash_limit::int),
+                          'facts', jsonb_build_object('starts', j.starts, 'crashLimit', :crash_limit::int)) END,
     queued_at = clock_timestamp(),
-    finished_at = CASE WHEN j.cancel_requested_at IS NOT NULL OR j.starts >= :crash_limit
+    finished_at = CASE WHEN j.cancel_requested_at IS NOT NULL OR j.starts >= :crash_limit::int
                             OR j.on_worker_lost = 'park' THEN clock_timestamp() END
 WHERE j.id = ANY (:ids::uuid[]) AND j.status = 'running'
   AND NOT EXISTS (SELECT FROM workers w WHERE w.id = j.worker_id AND w.lost_at IS NULL)
 RETURNING j.id, j.execution_id, j.job_id, j.queue, j.status, j.has_downstream, j.continue_on_failure, j.starts,
-          j.error;
+          j.error, j.wait_reason::text AS wait_reason;
 
 -- name: uncount_start!
 -- A run of a worker that was only cut off has continued, so its start did not end with the death of the worker.
@@ -69,7 +74,7 @@ WHERE id = :id AND epoch >= :epoch AND finished_at IS NULL;
 DELETE FROM workers WHERE lost_at < statement_timestamp() - interval '1 day';
 
 -- name: delete_expired_sessions!
-DELETE FROM ended_sessions WHERE expires_at < statement_timestamp();
+DELETE FROM sessions WHERE expires_at < statement_timestamp();
 
 -- name: database_time$
 SELECT clock_timestamp();

@@ -15,7 +15,8 @@ FOR UPDATE OF o SKIP LOCKED;
 UPDATE outbox
 SET attempts = attempts + 1, due_at = clock_timestamp() + make_interval(secs => :lease)
 WHERE id = ANY (:ids::uuid[])
-RETURNING id, execution_id, event_number, type, data::text AS data, attempts, resent_after, created_at;
+RETURNING id, execution_id, event_number, type, data::text AS data, attempts, resent_after, created_at,
+          (SELECT traceparent FROM executions e WHERE e.id = execution_id) AS traceparent;
 
 -- name: postpone_webhooks!
 UPDATE outbox o
@@ -98,3 +99,15 @@ WITH resent AS (
     RETURNING o.id
 )
 SELECT id FROM resent;
+
+-- name: approvals_by_persons
+-- What persons have approved in an execution.
+SELECT decided_by, decided_at FROM approvals
+WHERE execution_id = :execution_id AND outcome = 'approved' AND how <> 'deadline'
+LIMIT 10000;
+
+-- name: add_action_webhook!
+-- Stores the webhook of an approved action, with the id of its job: a job sends one.
+INSERT INTO outbox (id, url, execution_id, type, data)
+VALUES (:id, :url, :execution_id, 'ad.action', :data::text::jsonb)
+ON CONFLICT (id) DO NOTHING;

@@ -42,8 +42,8 @@ WITH due AS (
               j.waiting_strategy, j.submission, j.waiting_until <= clock_timestamp() AS overdue,
               j.job_id, j.operation, j.provider_job_id
 )
-SELECT t.*, s.task::text AS task
-FROM taken t LEFT JOIN submissions s ON s.id = t.submission;
+SELECT t.*, s.task::text AS task, e.traceparent
+FROM taken t LEFT JOIN submissions s ON s.id = t.submission LEFT JOIN executions e ON e.id = t.execution_id;
 
 -- name: renew_poll_leases!
 -- Extends the lease of jobs whose poll is still running.
@@ -85,8 +85,8 @@ RETURNING j.id, j.execution_id, j.job_id, j.queue, j.status;
 -- Submissions of a job that asked for a webhook. closed: a webhook can change nothing any more.
 SELECT s.id, s.provider, s.token, s.provider_job_id,
        (s.closed_at IS NOT NULL OR s.ended IS NOT NULL) AND (s.task IS NOT NULL OR s.cancel_at IS NULL) AS closed,
-       j.execution_id, j.job_id, j.operation
-FROM submissions s JOIN execution_jobs j ON j.id = s.job
+       j.execution_id, j.job_id, j.operation, e.traceparent
+FROM submissions s JOIN execution_jobs j ON j.id = s.job JOIN executions e ON e.id = j.execution_id
 WHERE s.job = :job AND s.token IS NOT NULL;
 
 -- name: store_webhook^

@@ -1,5 +1,18 @@
--- name: end_session!
-INSERT INTO ended_sessions (digest, expires_at) VALUES (:digest, :expires_at) ON CONFLICT (digest) DO NOTHING;
+-- name: insert_session!
+INSERT INTO sessions (id, digest, name, user_id, api_key, credential, address, expires_at)
+VALUES (:id, :digest, :name, :user_id, :api_key, :credential, :address, :expires_at);
 
--- name: is_session_ended$
-SELECT EXISTS (SELECT FROM ended_sessions WHERE digest = :digest);
+-- name: open_sessions
+SELECT s.id, s.digest, s.name, s.user_id, s.api_key, s.credential, s.address, s.created_at, s.expires_at, u.scopes
+FROM sessions s LEFT JOIN users u ON u.id = s.user_id
+WHERE s.expires_at > statement_timestamp() AND u.disabled_at IS NULL
+ORDER BY s.id DESC;
+
+-- name: end_session_by_digest!
+DELETE FROM sessions WHERE digest = :digest;
+
+-- name: end_session_by_id$
+DELETE FROM sessions WHERE id = :id RETURNING id;
+
+-- name: end_sessions_of_user!
+DELETE FROM sessions WHERE user_id = :user_id;

@@ -1,8 +1,9 @@
 -- name: begin_submission^
 -- Records a submission before it is sent, if the run still owns its job, no cancel is requested, and the step has no
 -- open submission. No row: it must not be sent.
-INSERT INTO submissions (id, job, step, epoch, provider, model, token, request_digest, search_criteria)
-SELECT :id, j.id, :step, :epoch, :provider, :model, :token, :request_digest, :search_criteria::text::jsonb
+INSERT INTO submissions (id, job, step, epoch, provider, model, token, request_digest, search_criteria, price)
+SELECT :id, j.id, :step, :epoch, :provider, :model, :token, :request_digest, :search_criteria::text::jsonb,
+       :price::float8
 FROM execution_jobs j
 WHERE j.id = :job AND j.epoch = :epoch AND j.status = 'running' AND j.cancel_requested_at IS NULL
 ON CONFLICT (job, step) WHERE closed_at IS NULL DO NOTHING
@@ -56,19 +57,43 @@ FROM execution_jobs j JOIN submissions s ON s.id = :submission
 WHERE j.id = :job;
 
 -- name: end_submission!
--- Stores how a task ended and what it cost, and updates the totals of its job.
-WITH ended AS (
-    UPDATE submissions
-    SET ended = coalesce(ended, :ended), cost = coalesce(:cost, cost), seconds = coalesce(:seconds, seconds)
-    WHERE id = :id
-    RETURNING id, job, provider, provider_job_id, cost, seconds
+-- Stores how a task ended and what it cost, and updates the totals of its job and of the metrics. The cost of a task
+-- that succeeded is its price if the provider reports none.
+WITH before AS (
+    SELECT id, ended, cost FROM submissions WHERE id = :id FOR NO KEY UPDATE
+), ended AS (
+    UPDATE submissions s
+    SET ended = coalesce(s.ended, :ended), seconds = coalesce(:seconds, s.seconds),
+        cost = coalesce(:cost, s.cost, CASE WHEN :ended::text = 'succeeded' THEN s.price END),
+        cost_source = CASE WHEN :cost::float8 IS NOT NULL THEN 'provider'
+                           WHEN s.cost IS NOT NULL THEN s.cost_source
+                           WHEN :ended = 'succeeded' AND s.price IS NOT NULL THEN 'price' END
+    FROM before b
+    WHERE s.id = b.id
+    RETURNING s.id, s.job, s.provider, s.model, s.provider_job_id, s.cost, s.cost_source, s.seconds,
+              b.ended IS NULL AS ends, coalesce(s.cost, 0) - coalesce(b.cost, 0) AS added_cost
+), totals AS (
+    INSERT INTO metric_totals AS t (name, labels, bound, value)
+    SELECT name, labels, 'Infinity', value
+    FROM (SELECT 'callsheet_provider_tasks_total' AS name, ARRAY[provider, left(model, 120), :ended] AS labels,
+                 1.0::float8 AS value
+          FROM ended WHERE ends
+          UNION ALL
+          SELECT 'callsheet_provider_cost_dollars_total', ARRAY[provider, left(model, 120), cost_source], added_cost
+          FROM ended WHERE added_cost > 0) added
+    ORDER BY name, labels
+    ON CONFLICT (name, labels, bound) DO UPDATE SET value = t.value + excluded.value
 )
 UPDATE execution_jobs j
 SET submission = e.id, provider = e.provider, provider_job_id = e.provider_job_id,
-    cost = coalesce(e.cost + coalesce(o.cost, 0), o.cost), provider_job_status = :status,
+    cost = coalesce(e.cost + coalesce(o.cost, 0), o.cost),
+    cost_source = CASE WHEN 'price' IN (e.cost_source, o.cost_source) THEN 'price'
+                       ELSE coalesce(e.cost_source, o.cost_source) END,
+    provider_job_status = :status,
     provider_seconds = coalesce(e.seconds + coalesce(o.seconds, 0), o.seconds)
 FROM ended e LEFT JOIN LATERAL (
-    SELECT sum(cost) AS cost, sum(seconds) AS seconds FROM submissions s WHERE s.job = e.job AND s.id <> e.id
+    -- 'price' comes before 'provider': a sum with an estimate is one.
+    SELECT sum(cost) AS cost, sum(seconds) AS seconds, min(cost_source) AS cost_source FROM submissions s WHERE s.job = e.job AND s.id <> e.id
 ) o ON true
 WHERE j.id = e.job AND j.epoch = :epoch AND j.status = 'running';
 

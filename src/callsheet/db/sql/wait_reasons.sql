@@ -30,7 +30,7 @@ FROM execution_jobs j
 JOIN unnest(:queues::text[], :operations::text[]) AS g (queue, operation)
     ON g.queue = j.queue AND g.operation = j.operation
 WHERE j.status = 'queued' AND j.queued_at < clock_timestamp() - make_interval(secs => :min_age)
-  AND (j.wait_reason IS NULL OR j.wait_reason ->> 'code' = 'storage_outage')
+  AND (j.wait_reason IS NULL OR j.wait_reason ->> 'code' IN ('storage_outage', 'server', 'crash_suspect'))
 ORDER BY j.number
 LIMIT :limit;
 

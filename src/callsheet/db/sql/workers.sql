@@ -10,7 +10,7 @@ SET healthy_since = CASE WHEN heartbeat_at < clock_timestamp() - make_interval(s
                          THEN clock_timestamp() ELSE healthy_since END,
     heartbeat_at = clock_timestamp(), lost_at = NULL, stopping = :stopping
 WHERE id = :id
-RETURNING lanes::text AS lanes;
+RETURNING lanes::text AS lanes, stop_requested_at IS NOT NULL AS stop_requested;
 
 -- name: extend_heartbeat!
 -- The heartbeat of a worker whose supervisor sees that it runs. A lost worker stays lost.
@@ -27,9 +27,9 @@ RETURNING j.cancel_requested_at IS NOT NULL AS cancelled;
 -- name: polled_run^
 -- A run of a polled worker. No row: the run does not own its job any more.
 SELECT j.id, j.execution_id, j.job_id, j.operation, j.queue, j.params::text AS params, j.epoch, j.attempts, j.starts,
-       j.max_attempts, j.timeout_seconds, j.priority, j.cancel_requested_at IS NOT NULL AS cancel_requested,
-       j.worker_id, j.worker_name
-FROM execution_jobs j JOIN workers w ON w.id = j.worker_id
+       j.max_attempts, j.timeout_seconds, j.priority, j.progress, j.cancel_requested_at IS NOT NULL AS cancel_requested,
+       j.queued_at, e.traceparent, j.worker_id, j.worker_name
+FROM execution_jobs j JOIN workers w ON w.id = j.worker_id JOIN executions e ON e.id = j.execution_id
 WHERE j.id = :job AND j.epoch = :epoch AND j.status = 'running' AND w.pid = 0;
 
 -- name: check_runs
@@ -66,6 +66,12 @@ ORDER BY w.lost_at IS NOT NULL, w.name, w.id;
 -- Changes some lanes of a worker and notifies it.
 UPDATE workers SET lanes = lanes || :lanes::text::jsonb WHERE id = :id AND lost_at IS NULL
 RETURNING id, pg_notify(current_schema() || '_control', 'lanes ' || id::text);
+
+-- name: request_worker_stop^
+-- Asks a worker to end, and notifies it.
+UPDATE workers SET stop_requested_at = coalesce(stop_requested_at, clock_timestamp())
+WHERE id = :id AND lost_at IS NULL
+RETURNING id, pg_notify(current_schema() || '_control', 'stop ' || id::text);
 
 -- name: count_worker_hosts$
 -- Number of hosts with a live worker that runs an operation for an execution.

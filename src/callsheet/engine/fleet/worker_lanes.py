@@ -19,7 +19,7 @@ async def set_lanes(database: Database, worker_id: UUID, lanes: dict[str, int]) 
     lane: a worker selects the operations that it can run at its start, so it cannot open new lanes.
     """
     lanes = {canonical_queue(queue): slots for queue, slots in lanes.items()}
-    worker = await _get_worker(database, worker_id)
+    worker = await find_worker(database, worker_id)
     known = ", ".join(sorted(worker.lanes))
     problems = [
         Problem(f"lanes.{queue}", "unknown_lane", f"this worker has no lane '{queue}'; it has {known}")
@@ -31,10 +31,11 @@ async def set_lanes(database: Database, worker_id: UUID, lanes: dict[str, int]) 
     text = orjson.dumps(lanes).decode()
     if await database.retry(lambda c: sql.set_lanes(c, id=worker_id, lanes=text), timeout=5) is None:
         raise NotFound(f"The worker '{worker.name}' is lost.")
-    return await _get_worker(database, worker_id)
+    return await find_worker(database, worker_id)
 
 
-async def _get_worker(database: Database, worker_id: UUID) -> WorkerRecord:
+async def find_worker(database: Database, worker_id: UUID) -> WorkerRecord:
+    """Return a worker. Raises NotFound."""
     for worker in await list_workers(database):
         if worker.id == worker_id:
             return worker

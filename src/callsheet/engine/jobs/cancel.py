@@ -1,6 +1,7 @@
 """Cancel executions and jobs."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -31,10 +32,15 @@ async def cancel_execution(database: Database, execution_id: UUID) -> None:
             if status is ExecutionStatus.CANCELLED:
                 return
             raise InvalidState(f"The execution has {status} and can no longer be cancelled.")
-        await sql.request_execution_cancel(connection, id=execution_id)
-        await _cancel_jobs(connection, execution_id, None)
+        await cancel_locked_executions(connection, [execution_id])
 
     await database.retry(cancel, transaction=True)
+
+
+async def cancel_locked_executions(connection: Connection, execution_ids: Sequence[UUID]) -> None:
+    """Cancel the jobs of executions that have not ended. The caller holds the locks of the executions."""
+    await sql.request_executions_cancel(connection, ids=execution_ids)
+    await _cancel_jobs(connection, execution_ids, None)
 
 
 async def cancel_job(database: Database, job_id: UUID) -> None:
@@ -56,7 +62,7 @@ async def cancel_job(database: Database, job_id: UUID) -> None:
 async def _cancel_job(connection: Connection, execution_id: UUID, job_id: UUID) -> bool:
     await sql.execution_to_change(connection, id=execution_id)
     job = await sql.get_job(connection, id=job_id)
-    if job_id in await _cancel_jobs(connection, execution_id, job["job_id"]):
+    if job_id in await _cancel_jobs(connection, [execution_id], job["job_id"]):
         return True
     job = await sql.get_job(connection, id=job_id)
     status = JobStatus(job["status"])
@@ -65,15 +71,15 @@ async def _cancel_job(connection: Connection, execution_id: UUID, job_id: UUID) 
     return status is JobStatus.CANCELLED
 
 
-async def _cancel_jobs(connection: Connection, execution_id: UUID, job: str | None) -> set[UUID]:
+async def _cancel_jobs(connection: Connection, execution_ids: Sequence[UUID], job: str | None) -> set[UUID]:
     changes = Changes()
-    ended = await sql.cancel_idle_jobs(connection, execution_id=execution_id, job=job)
+    ended = await sql.cancel_idle_jobs(connection, execution_ids=execution_ids, job=job)
     for row in ended:
         changes.add_status(row, "cancelled")
     await request_provider_cancel(connection, changes, ended)
     if job is not None:
         await release_or_skip_downstream(connection, changes, ended)
-    running = await sql.request_running_jobs_cancel(connection, execution_id=execution_id, job=job)
+    running = await sql.request_running_jobs_cancel(connection, execution_ids=execution_ids, job=job)
     await changes.record(connection)
     await _notify_workers(connection, running)
     return {row["id"] for row in (*ended, *running)}

@@ -9,8 +9,9 @@ import orjson
 
 from callsheet.db.database import Connection
 from callsheet.db.statements import sql
+from callsheet.domain.clock import shared_now
 from callsheet.domain.event_types import EventType
-from callsheet.domain.events import ReasonData
+from callsheet.domain.events import JobScheduledData, ReasonData
 
 _IDS_PER_PAYLOAD = 200
 """A NOTIFY payload is limited to 8,000 bytes."""
@@ -53,6 +54,14 @@ class Changes:
         """Add the event of a job that became queued, and notify its queue."""
         self.add_status(row, "queued", ReasonData(reason=reason) if reason else None)
         self.ready_queues.add(row["queue"])
+
+    def add_ready(self, row: Mapping[str, Any], reason: str | None = None) -> None:
+        """Add the event of a job that nothing holds back but, at most, a later start."""
+        if row["status"] == "scheduled":
+            delay = max(0.0, (row["scheduled_at"] - shared_now()).total_seconds())
+            self.add_status(row, "scheduled", JobScheduledData(delay=delay, reason=reason or "start time"))
+        else:
+            self.add_queued(row, reason)
 
     def add_event(self, row: Mapping[str, Any], kind: EventType, data: Mapping[str, object]) -> None:
         """Add an event of a job whose status does not change. `data` is what `domain.events` says for it."""

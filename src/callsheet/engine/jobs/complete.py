@@ -7,20 +7,24 @@ import orjson
 
 from callsheet.db.database import Connection
 from callsheet.db.statements import sql
+from callsheet.domain.event_types import EventType
 from callsheet.domain.json_storage import storable_text
 from callsheet.domain.statuses import JobStatus
+from callsheet.engine.jobs.artifact_rows import insert_artifacts
 from callsheet.engine.jobs.changes import Changes
 from callsheet.engine.jobs.child_jobs import insert_child_jobs
 from callsheet.engine.jobs.downstream import release_or_skip_downstream, request_provider_cancel
 from callsheet.engine.jobs.outcomes import Outcome, RunKey
-from callsheet.engine.jobs.snooze import ProviderWait, SubmissionHold
+from callsheet.engine.jobs.snooze import ApprovalWait, ProviderWait, SubmissionHold
+from callsheet.engine.jobs.state_writes import write_state
 
 
 async def complete(connection: Connection, outcomes: list[Outcome]) -> dict[RunKey, JobStatus]:
     """Record the outcomes of runs inside the caller's transaction.
 
     Returns the new status of each job. An outcome with an old epoch changes nothing, and its run is not in the result.
-    A job with a cancel request becomes cancelled, whatever its outcome says.
+    A job with a cancel request becomes cancelled, whatever its outcome says. Raises StateConflict when the
+    state of an operation cannot be written; the transaction must be rolled back then.
     """
     await sql.lock_executions(connection, ids=list({o.execution_id for o in outcomes}))
     rows = await sql.end_runs(
@@ -48,7 +52,9 @@ async def complete(connection: Connection, outcomes: list[Outcome]) -> dict[RunK
     await _store_child_jobs(connection, changes, rows, by_run)
     await _store_provider_waits(connection, rows, by_run)
     await _store_holds(connection, rows, by_run)
+    await _store_approvals(connection, changes, rows, by_run)
     await _store_artifacts(connection, rows, by_run)
+    await _write_state(connection, rows, by_run)
     await request_provider_cancel(connection, changes, rows)
     await changes.record(connection)
     return {(row["id"], row["epoch"]): JobStatus(row["status"]) for row in rows}
@@ -107,6 +113,38 @@ async def _store_holds(connection: Connection, rows: list[asyncpg.Record], by_ru
         )
 
 
+async def _write_state(connection: Connection, rows: list[asyncpg.Record], by_run: dict[RunKey, Outcome]) -> None:
+    succeeded = [by_run[row["id"], row["epoch"]] for row in rows if row["status"] == "succeeded"]
+    await write_state(connection, [write for outcome in succeeded for write in outcome.state_writes])
+
+
+async def _store_approvals(
+    connection: Connection, changes: Changes, rows: list[asyncpg.Record], by_run: dict[RunKey, Outcome]
+) -> None:
+    waits = [
+        (row, wait)
+        for row in rows
+        if row["status"] == "waiting" and isinstance(wait := by_run[row["id"], row["epoch"]].wait, ApprovalWait)
+    ]
+    if not waits:
+        return
+    await sql.store_approvals(
+        connection,
+        ids=[wait.id for _, wait in waits],
+        jobs=[row["id"] for row, _ in waits],
+        epochs=[row["epoch"] for row, _ in waits],
+        titles=[wait.request.title for _, wait in waits],
+        texts=[wait.request.text for _, wait in waits],
+        previews=[f"{{{','.join(map(str, wait.request.previews))}}}" for _, wait in waits],
+        deadlines=[wait.deadline for _, wait in waits],
+        defaults=[wait.request.default for _, wait in waits],
+        on_rejects=[wait.request.on_reject for _, wait in waits],
+        reasons=[wait.wait_reason.model_dump_json() for _, wait in waits],
+    )
+    for row, wait in waits:
+        changes.add_event(row, EventType.JOB_APPROVAL_REQUESTED, wait.request_data)
+
+
 async def _store_child_jobs(
     connection: Connection, changes: Changes, rows: list[asyncpg.Record], by_run: dict[RunKey, Outcome]
 ) -> None:
@@ -122,22 +160,11 @@ async def _store_child_jobs(
 
 async def _store_artifacts(connection: Connection, rows: list[asyncpg.Record], by_run: dict[RunKey, Outcome]) -> None:
     artifacts = [
-        (artifact, row)
+        (artifact, row["execution_id"], row["id"])
         for row in rows
         if row["status"] == "succeeded"
         for artifact in by_run[row["id"], row["epoch"]].artifacts
     ]
     if not artifacts:
         return
-    await sql.insert_artifacts(
-        connection,
-        ids=[a.artifact_id for a, _ in artifacts],
-        execution_ids=[row["execution_id"] for _, row in artifacts],
-        jobs=[row["id"] for _, row in artifacts],
-        names=[a.name for a, _ in artifacts],
-        keys=[a.key for a, _ in artifacts],
-        media_types=[a.media_type for a, _ in artifacts],
-        sizes=[a.size for a, _ in artifacts],
-        sha256s=[a.sha256 for a, _ in artifacts],
-        probes=[a.probe.model_dump_json(by_alias=True) if a.probe else None for a, _ in artifacts],
-    )
+    await insert_artifacts(connection, artifacts)

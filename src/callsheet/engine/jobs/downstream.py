@@ -18,8 +18,8 @@ async def release_or_skip_downstream(connection: Connection, changes: Changes, e
     not_done = [row["id"] for row in upstream if not _satisfies_dependency(row)]
     if done:
         for row in await sql.release_downstream(connection, upstream=done):
-            if row["status"] == "queued":
-                changes.add_queued(row)
+            if row["status"] != "pending":
+                changes.add_ready(row)
     if not_done:
         for row in await sql.skip_downstream(connection, upstream=not_done):
             changes.add_status(row, "skipped")

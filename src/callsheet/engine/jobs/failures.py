@@ -8,7 +8,7 @@ from typing import Any
 from callsheet.db.outages import DATABASE_UNAVAILABLE
 from callsheet.domain.error_codes import listed_job_code, listed_problem_code
 from callsheet.domain.errors import CallsheetError, DiskFull, InternalError, ProblemList, Transient
-from callsheet.domain.json_storage import storable_json
+from callsheet.domain.json_storage import shown_json
 from callsheet.domain.statuses import JobStatus
 from callsheet.engine.jobs.exception_texts import chained_exception, exception_message, exception_traceback
 from callsheet.engine.jobs.outcomes import Outcome
@@ -54,7 +54,7 @@ def failure_outcome(job: ClaimedJob, operation: Operation, error: BaseException,
 
 def error_json(error: BaseException, *, attempt: int) -> str:
     """Return the JSON text of an error, as it is stored with its job."""
-    return storable_json(_error_record(error, attempt=attempt))
+    return shown_json(_error_record(error, attempt=attempt))
 
 
 def unexpected_error(error: BaseException) -> InternalError:

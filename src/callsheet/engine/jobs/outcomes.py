@@ -6,7 +6,8 @@ from uuid import UUID
 
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.statuses import JobStatus
-from callsheet.engine.jobs.snooze import ProviderWait, SubmissionHold
+from callsheet.engine.jobs.snooze import ApprovalWait, ProviderWait, SubmissionHold
+from callsheet.engine.jobs.state_writes import StateWrite
 from callsheet.operation_api.contract import Operation
 
 RunKey: TypeAlias = tuple[UUID, int]
@@ -47,8 +48,10 @@ class Outcome:
     """Child jobs that the job waits for; for status PENDING."""
     reason: str | None = None
     """Why the job is queued or pending again."""
-    wait: ProviderWait | SubmissionHold | None = None
+    wait: ProviderWait | SubmissionHold | ApprovalWait | None = None
     """What the job waits for; for status WAITING."""
+    state_writes: tuple[StateWrite, ...] = ()
+    """Writes of the operation's state; for status SUCCEEDED."""
 
     @property
     def key(self) -> RunKey:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
+from callsheet.domain.costs import CostEstimate
 from callsheet.domain.errors import NotFound
 from callsheet.domain.records import AcceptedJob, Receipt, SubmissionWarning
 from callsheet.domain.statuses import ExecutionStatus, JobStatus
@@ -13,7 +14,7 @@ from callsheet.engine.jobs.submit import SubmittedPlan
 from callsheet.engine.reads.wait_reasons import Fleet, FleetSnapshot
 from callsheet.processes.plan_thread import in_plan_thread
 
-_UNSTARTED = {JobStatus.PENDING, JobStatus.QUEUED}
+_UNSTARTED = {JobStatus.PENDING, JobStatus.QUEUED, JobStatus.SCHEDULED}
 _MAX_JOBS_ON_LOOP = 100
 """The receipt of a larger plan is made in a thread, so that it does not block the event loop."""
 
@@ -44,13 +45,20 @@ def _receipt_of_stored(execution_id: UUID, rows: list[Any], fleet: Fleet | None)
     jobs = [AcceptedJob(**{name: row[name] for name in AcceptedJob.model_fields}) for row in rows]
     status = ExecutionStatus(rows[0]["execution_status"])
     warnings = _warnings(jobs, rows[0]["reserved_for"], fleet)
-    return Receipt(execution_id=execution_id, status=status, jobs=jobs, warnings=warnings)
+    estimate = CostEstimate(amount=rows[0]["estimated_cost"] or 0)
+    return Receipt(execution_id=execution_id, status=status, jobs=jobs, estimated_cost=estimate, warnings=warnings)
 
 
 def _receipt_of_rows(rows: ExecutionRows, fleet: Fleet | None) -> Receipt:
     jobs = rows.accepted_jobs()
     warnings = _warnings(jobs, rows.reserved_for, fleet)
-    return Receipt(execution_id=rows.execution_id, status=ExecutionStatus.QUEUED, jobs=jobs, warnings=warnings)
+    return Receipt(
+        execution_id=rows.execution_id,
+        status=ExecutionStatus.QUEUED,
+        jobs=jobs,
+        estimated_cost=rows.estimate,
+        warnings=warnings,
+    )
 
 
 def _warnings(jobs: list[AcceptedJob], reserved_for: UUID | None, fleet: Fleet | None) -> list[SubmissionWarning]:

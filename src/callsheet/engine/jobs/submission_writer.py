@@ -1,5 +1,6 @@
 """Stores submitted plans, those that arrive together in one statement."""
 
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 import asyncpg
@@ -21,6 +22,9 @@ _REJECTED = (
 )
 """Errors of one statement, not of the database. Nothing was stored."""
 
+_ROLLED_BACK_ALONE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
+"""Those of them that a repetition can get past."""
+
 _ROLLED_BACK = (asyncpg.ReadOnlySQLTransactionError, asyncpg.InsufficientResourcesError)
 """The database responds, and rejects all writes for now. Nothing was stored."""
 
@@ -40,11 +44,28 @@ class SubmissionWriter:
         """
         return await self._group_commit.write(rows, size=rows.size)
 
-    async def _store(self, executions: list[ExecutionRows]) -> list[UUID | Exception]:
+    async def store_alone(self, rows: ExecutionRows, check: Callable[[Connection], Awaitable[None]]) -> UUID:
+        """Store an execution in a transaction in which `check` runs first: what it raises keeps it from being stored.
+
+        Returns and raises as `store`.
+        """
+        try:
+            stored = (await self._store([rows], check))[0]
+        except _ROLLED_BACK_ALONE as error:
+            raise unavailable(error, stored="no") from error
+        if isinstance(stored, Exception):
+            raise stored
+        return stored
+
+    async def _store(
+        self, executions: list[ExecutionRows], check: Callable[[Connection], Awaitable[None]] | None = None
+    ) -> list[UUID | Exception]:
         stored = "no"
         try:
-            if any(each.message is not None for each in executions):
+            if check is not None or any(each.message is not None for each in executions):
                 async with self._database.transaction() as connection:
+                    if check is not None:
+                        await check(connection)
                     stored = "unknown"
                     return await _store_with_messages(connection, executions)
             async with self._database.connection() as connection:
@@ -63,7 +84,7 @@ async def _store_with_messages(connection: Connection, executions: list[Executio
     """Store executions with the messages they came from. A message that is known joins its first execution."""
     taken = [each for each in executions if each.message is not None]
     messages = [each.message for each in taken if each.message is not None]
-    first = await take_messages(connection, messages, [each.execution_id for each in taken])
+    first = await take_messages(connection, messages, [each.execution_id for each in taken]) if taken else []
     joined = {each.execution_id: found for each, found in zip(taken, first, strict=True) if found != each.execution_id}
     new = [each for each in executions if each.execution_id not in joined]
     stored: dict[UUID, UUID | Exception] = dict(joined)

@@ -1,6 +1,7 @@
 """Read artifacts."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ from callsheet.db.statements import sql
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import NotFound
 from callsheet.domain.records import StoredArtifact
+from callsheet.engine.reads.id_times import id_range
 
 SignUrl = Callable[[Artifact], tuple[str, datetime]]
 """Returns the signed URL of an artifact and its expiry time."""
@@ -33,6 +35,40 @@ async def find_artifact(database: Database, artifact_id: UUID, *, timeout: float
     return Artifact(**_fields(row))
 
 
+@dataclass(frozen=True, slots=True)
+class ArtifactFilter:
+    """Filter of a list of artifacts; None matches all."""
+
+    execution_id: UUID | None = None
+    kind: str | None = None
+    """First part of the media type: video, image, audio…"""
+    name: str | None = None
+    """The whole name."""
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
+async def list_artifacts(
+    database: Database, filters: ArtifactFilter, sign: SignUrl, *, before: UUID | None, limit: int
+) -> list[StoredArtifact]:
+    """Return one page of artifacts, newest first. `before` is the last id of the previous page."""
+    first, last = id_range(filters.created_after, filters.created_before)
+    rows = await database.retry(
+        lambda c: sql.list_artifacts(
+            c,
+            execution_id=filters.execution_id,
+            kind=filters.kind,
+            name=filters.name,
+            first_id=first,
+            last_id=last,
+            before=before,
+            limit=limit,
+        ),
+        timeout=5,
+    )
+    return [stored_artifact(row, sign) for row in rows]
+
+
 def stored_artifact(row: Mapping[str, Any], sign: SignUrl) -> StoredArtifact:
     """Build an artifact from its row."""
     url, expires = sign(Artifact(**_fields(row)))
@@ -44,6 +80,7 @@ def stored_artifact(row: Mapping[str, Any], sign: SignUrl) -> StoredArtifact:
         created_at=row["created_at"],
         url=url,
         url_expires_at=expires,
+        from_unfinished_run=row["from_unfinished_run"],
     )
 
 

@@ -93,17 +93,36 @@ class EventFollower(AsyncIterator[FollowedEvent]):
 
     async def __anext__(self) -> FollowedEvent:
         """Return the next event of any of the executions."""
-        while not self._buffer:
-            if not self._cursors and not self._is_open:
-                raise StopAsyncIteration
-            self._changed.clear()
-            if self._unread:
-                self._request_read(self)
-            await self._changed.wait()
+        if not self._buffer and not await self._wait_for_events():
+            raise StopAsyncIteration
         found = self._buffer.popleft()
         if isinstance(found, Exception):
             raise found
         return found
+
+    async def read(self) -> list[FollowedEvent]:
+        """Return all events that were read together, at least one; none at the end of the iteration."""
+        if not self._buffer and not await self._wait_for_events():
+            return []
+        found: list[FollowedEvent] = []
+        while self._buffer:
+            if isinstance(self._buffer[0], Exception):
+                if found:
+                    break
+                raise self._buffer.popleft()  # type: ignore[misc]
+            found.append(self._buffer.popleft())  # type: ignore[arg-type]
+        return found
+
+    async def _wait_for_events(self) -> bool:
+        """Wait until there are events or an error. Return False at the end of the iteration."""
+        while not self._buffer:
+            if not self._cursors and not self._is_open:
+                return False
+            self._changed.clear()
+            if self._unread:
+                self._request_read(self)
+            await self._changed.wait()
+        return True
 
     # The rest is called by the event stream.
 
@@ -112,11 +131,21 @@ class EventFollower(AsyncIterator[FollowedEvent]):
         """Whether events should be read for it."""
         return bool(self._unread) and not self._buffer
 
-    def mark_unread(self, execution_ids: Iterable[UUID] | None = None) -> None:
-        """Note that these executions, or all, may have new events."""
-        self._unread |= dict.fromkeys(self._cursors if execution_ids is None else execution_ids)
+    @property
+    def cursors(self) -> list[Cursor]:
+        """The positions in all its executions."""
+        return list(self._cursors.values())
+
+    def mark_unread(self, execution_ids: Iterable[UUID]) -> None:
+        """Note that these executions may have new events."""
+        self._unread |= dict.fromkeys(execution_ids)
         if self.wants_read:
             self._request_read(self)
+
+    def mark_cursor_unread(self, cursor: Cursor) -> None:
+        """Note that there may be new events after a cursor, if the follower still has it."""
+        if self._cursors.get(cursor.execution_id) is cursor:
+            self.mark_unread([cursor.execution_id])
 
     def take_unread(self, limit: int) -> list[Cursor]:
         """Return up to `limit` cursors to read now."""

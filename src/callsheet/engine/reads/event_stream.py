@@ -8,6 +8,8 @@ from itertools import groupby
 from typing import Any, TypeAlias
 from uuid import UUID
 
+import structlog
+
 from callsheet.db.database import Database
 from callsheet.db.listener import Listener
 from callsheet.db.statements import sql
@@ -17,10 +19,14 @@ from callsheet.domain.statuses import EXECUTION_ENDED
 from callsheet.engine.reads.event_follower import Cursor, EventFollower
 from callsheet.engine.reads.events import event_of
 
+log = structlog.get_logger(__name__)
+
 _FALLBACK_INTERVAL = 5.0
 """Seconds between reads without a notification, in case one was lost."""
 _MAX_CURSORS = 1000
 """Executions of one query."""
+_MAX_CHECKED = 20_000
+"""Executions that one query checks for news."""
 _MAX_EVENTS = 5000
 """Events of one query."""
 _MAX_BYTES = 8 * 2**20
@@ -46,6 +52,8 @@ class EventStream:
         self._requests: OrderedDict[EventFollower, None] = OrderedDict()
         """Followers that wait for a read, in turn."""
         self._requested = asyncio.Event()
+        self._check_all = False
+        """Notifications may have been lost, or name no executions."""
         self._reader: asyncio.Task[None] | None = None
         self._listener = Listener(
             database.address,
@@ -53,6 +61,16 @@ class EventStream:
             on_notify=lambda _, payload: self._wake_followers(payload),
             on_gap=lambda: self._wake_followers("*"),
         )
+
+    @property
+    def watchers(self) -> int:
+        """Number of followers."""
+        return len({follower for followers in self._followers.values() for follower in followers})
+
+    @property
+    def watched(self) -> int:
+        """Number of executions that they follow."""
+        return len(self._followers)
 
     async def run(self) -> None:
         """Listen until cancelled. Without it, followers read every few seconds."""
@@ -98,8 +116,8 @@ class EventStream:
 
     def _wake_followers(self, payload: str) -> None:
         if payload == "*":
-            for follower in {each for followers in self._followers.values() for each in followers}:
-                follower.mark_unread()
+            self._check_all = True
+            self._requested.set()
             return
         for name in payload.split(","):
             # Other processes' executions, for most notifications.
@@ -116,11 +134,38 @@ class EventStream:
                     await self._requested.wait()
             self._requested.clear()
             if loop.time() >= next_fallback:
-                self._wake_followers("*")
+                self._check_all = True
                 next_fallback = loop.time() + _FALLBACK_INTERVAL
+            if self._check_all:
+                self._check_all = False
+                await self._mark_changed()
             while batch := self._next_batch():
                 await self._read(batch)
             await asyncio.sleep(min(_MAX_PAUSE, len(self._followers) * _PAUSE_PER_EXECUTION))
+
+    async def _mark_changed(self) -> None:
+        """Find out which of all followed executions have new events: one query for up to 20,000 of them."""
+        followers = {each for followers in self._followers.values() for each in followers}
+        cursors = [(follower, cursor) for follower in followers for cursor in follower.cursors]
+        for start in range(0, len(cursors), _MAX_CHECKED):
+            checked = cursors[start : start + _MAX_CHECKED]
+            try:
+                changed = await self._with_news([cursor for _, cursor in checked])
+            except Exception as error:  # noqa: BLE001 - the reads that follow raise it to the followers
+                log.debug("could not check which executions have news", error=str(error))
+                changed = list(range(len(checked)))
+            for place in changed:
+                follower, cursor = checked[place]
+                follower.mark_cursor_unread(cursor)
+
+    async def _with_news(self, cursors: list[Cursor]) -> list[int]:
+        rows = await self._database.retry(
+            lambda c: sql.executions_with_news(
+                c, ids=[cursor.execution_id for cursor in cursors], after=[cursor.after for cursor in cursors]
+            ),
+            timeout=5,
+        )
+        return [row["place"] - 1 for row in rows]
 
     def _next_batch(self) -> _Batch:
         batch: _Batch = []

@@ -4,7 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from callsheet.domain.errors import NotFound
 from callsheet.domain.records import Execution, ExecutionSummary, Job, StoredArtifact
 from callsheet.domain.statuses import ENDED, ExecutionStatus, JobStatus, execution_actions_from
 from callsheet.engine.reads.artifacts import SignUrl, stored_artifact
+from callsheet.engine.reads.id_times import id_at
 from callsheet.engine.reads.jobs import job_record
 from callsheet.engine.reads.wait_reasons import Fleet, read_fleet_of, wait_reason
 from callsheet.processes.plan_thread import in_plan_thread
@@ -26,6 +27,10 @@ _MAX_JOBS_ON_LOOP = 100
 """Larger executions are built in a thread, so that they do not block the event loop."""
 
 
+_CLOCKS_DIFFER = timedelta(hours=1)
+"""The time in an id is of the server, and `created_at` is of the database."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExecutionFilter:
     """Filter of a list of executions; None matches all."""
@@ -34,8 +39,21 @@ class ExecutionFilter:
     search: str | None = None
     """Text in the name or the metadata, or the whole id."""
     created_after: datetime | None = None
+    created_before: datetime | None = None
+    operation: str | None = None
+    """Canonical name of an operation that at least one job has. `queue` and `error_code` are of the same job."""
+    queue: str | None = None
+    error_code: str | None = None
+    """Code of the error of a failed job."""
     id_prefix: str | None = None
     """First hexadecimal digits of the id."""
+    plan: str | None = None
+    """Name of a stored plan."""
+    batch: UUID | None = None
+    source: str | None = None
+    """Queue or stream that an intake took it from."""
+    api_key: UUID | None = None
+    """Id of the API key that submitted it."""
 
 
 async def get_execution(database: Database, execution_id: UUID, sign: SignUrl) -> Execution:
@@ -126,7 +144,8 @@ class _StoredExecution:
             counts[status] += 1
             done += 1.0 if status in ENDED else job["progress"]
         return {
-            **_summary(self.row, dict(counts), done),
+            **summary_fields(self.row, dict(counts), done),
+            "inputs": None if self.row["inputs"] is None else orjson.loads(self.row["inputs"]),
             "callback_url": self.row["callback_url"],
             "last_event": self.row["last_event"],
         }
@@ -148,27 +167,44 @@ async def list_executions(
     """Return one page of executions, newest first. `before` is the last id of the previous page."""
 
     async def read(connection: Connection) -> list[ExecutionSummary]:
-        rows = await sql.list_executions(
-            connection,
-            statuses=filters.statuses,
-            search=filters.search,
-            name_pattern=_pattern(filters.search),
-            metadata_pattern=_pattern(_json_text(filters.search)),
-            created_after=filters.created_after,
-            first_id=_padded(filters.id_prefix, "0"),
-            last_id=_padded(filters.id_prefix, "f"),
-            before=before,
-            limit=limit,
-        )
+        rows = await sql.list_executions(connection, **filter_arguments(filters), before=before, limit=limit)
         counts: dict[UUID, dict[JobStatus, int]] = defaultdict(dict)
         done: dict[UUID, float] = defaultdict(float)
         for row in await sql.job_summaries(connection, execution_ids=[row["id"] for row in rows]):
             status = JobStatus(row["status"])
             counts[row["execution_id"]][status] = row["jobs"]
             done[row["execution_id"]] += row["jobs"] if status in ENDED else row["progress"]
-        return [ExecutionSummary(**_summary(row, counts[row["id"]], done[row["id"]])) for row in rows]
+        return [ExecutionSummary(**summary_fields(row, counts[row["id"]], done[row["id"]])) for row in rows]
 
     return await database.retry(read, timeout=5)
+
+
+def filter_arguments(filters: ExecutionFilter) -> dict[str, Any]:
+    """Return the arguments of the statements that find executions by a filter."""
+    after, before = filters.created_after, filters.created_before
+    return {
+        "statuses": filters.statuses,
+        "search": filters.search,
+        "name_pattern": _pattern(filters.search),
+        "metadata_pattern": _pattern(_json_text(filters.search)),
+        "created_after": after,
+        "created_before": before,
+        "operation": filters.operation,
+        "queue": filters.queue,
+        "error_code": filters.error_code,
+        "first_id": _latest(_padded(filters.id_prefix, "0"), id_at(after - _CLOCKS_DIFFER) if after else None),
+        "last_id": _earliest(_padded(filters.id_prefix, "f"), id_at(before + _CLOCKS_DIFFER) if before else None),
+        "plan": filters.plan,
+        "batch": filters.batch,
+        "source": filters.source,
+        "api_key": filters.api_key,
+    }
+
+
+async def count_executions(database: Database, *, most: int) -> dict[ExecutionStatus, int]:
+    """Return the number of executions by status, each counted up to `most`."""
+    rows = await database.retry(lambda c: sql.execution_counts(c, statuses=list(ExecutionStatus), most=most), timeout=5)
+    return {ExecutionStatus(row["status"]): row["executions"] for row in rows}
 
 
 def _pattern(search: str | None) -> str | None:
@@ -188,7 +224,16 @@ def _padded(id_prefix: str | None, digit: str) -> UUID | None:
     return None if id_prefix is None else UUID(id_prefix.replace("-", "").ljust(32, digit))
 
 
-def _summary(row: Mapping[str, Any], counts: dict[JobStatus, int], done: float) -> dict[str, Any]:
+def _latest(*ids: UUID | None) -> UUID | None:
+    return max((id for id in ids if id is not None), default=None)
+
+
+def _earliest(*ids: UUID | None) -> UUID | None:
+    return min((id for id in ids if id is not None), default=None)
+
+
+def summary_fields(row: Mapping[str, Any], counts: dict[JobStatus, int], done: float) -> dict[str, Any]:
+    """Return the fields of the summary of an execution, from its row, its jobs by status and its sum of progress."""
     status = ExecutionStatus(row["status"])
     return {
         "execution_id": row["id"],
@@ -197,6 +242,9 @@ def _summary(row: Mapping[str, Any], counts: dict[JobStatus, int], done: float) 
         "progress": min(1.0, done / row["job_count"]),
         "job_counts": counts,
         "metadata": orjson.loads(row["metadata"]),
+        "plan_name": row["plan_name"],
+        "plan_version": row["plan_version"],
+        "batch_id": row["batch_id"],
         "cancel_requested_at": row["cancel_requested_at"],
         "created_at": row["created_at"],
         "started_at": row["started_at"],

@@ -6,6 +6,7 @@ from uuid import UUID
 from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.errors import NotFound
+from callsheet.domain.json_storage import storable_text
 from callsheet.domain.records import JobLogLine
 from callsheet.domain.statuses import ENDED, EXECUTION_ENDED, JobStatus
 
@@ -50,7 +51,9 @@ async def _find(connection: Connection, execution_id: UUID, job_id: str | None) 
         raise NotFound(f"There is no execution {execution_id}.")
     if job_id is None:
         return None, execution["status"] in EXECUTION_ENDED
-    job = await sql.job_by_plan_id(connection, execution_id=execution_id, job_id=job_id)
+    # PostgreSQL accepts no NUL character, and no id has one.
+    known = "\0" not in job_id
+    job = await sql.job_by_plan_id(connection, execution_id=execution_id, job_id=job_id) if known else None
     if job is None:
-        raise NotFound(f"The execution {execution_id} has no job '{job_id}'.")
+        raise NotFound(f"The execution {execution_id} has no job '{storable_text(job_id)}'.")
     return job["id"], JobStatus(job["status"]) in ENDED

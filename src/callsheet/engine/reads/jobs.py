@@ -9,6 +9,7 @@ import orjson
 from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.errors import NotFound
+from callsheet.domain.moves import moves_from
 from callsheet.domain.records import Job, StoredArtifact
 from callsheet.domain.statuses import ENDED, JobStatus, actions_from
 from callsheet.domain.wait_reasons import WaitReason
@@ -19,7 +20,9 @@ from callsheet.engine.reads.wait_reasons import wait_reason as wait_reason_of
 _COLUMNS = (
     *("id", "execution_id", "job_id", "operation", "queue", "priority", "progress", "progress_message"),
     *("continue_on_failure", "attempts", "max_attempts", "cancel_requested_at", "scheduled_at"),
-    *("provider", "provider_job_id", "waiting_strategy", "next_poll_at", "poll_attempts", "cost", "provider_seconds"),
+    *("start_at", "on_hold_at"),
+    *("provider", "provider_job_id", "waiting_strategy", "next_poll_at", "poll_attempts", "cost", "cost_source"),
+    "provider_seconds",
     *("created_at", "queued_at", "started_at", "finished_at"),
 )
 
@@ -63,6 +66,7 @@ def job_record(
         worker=row["worker_name"],
         provider_status=row["provider_job_status"],
         actions=[] if row["cancel_requested_at"] and status is JobStatus.RUNNING else actions_from(status),
+        moves=moves_from(status, is_on_hold=row["on_hold_at"] is not None),
     )
 
 

@@ -2,10 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from callsheet.db.database import Database
 from callsheet.db.statements import sql
+from callsheet.domain.moves import Move, moves_from
 from callsheet.domain.records import QueueRecord
 from callsheet.domain.statuses import JobStatus
 from callsheet.engine.reads.workers import list_workers
@@ -35,6 +39,33 @@ async def list_queues(database: Database, catalog: Catalog) -> list[QueueRecord]
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class WaitingJob:
+    """A job that waits in a queue for its start."""
+
+    id: UUID
+    execution_id: UUID
+    job_id: str
+    operation: str
+    priority: int
+    status: JobStatus
+    scheduled_at: datetime | None
+    on_hold_at: datetime | None
+    queued_at: datetime | None
+
+    @property
+    def moves(self) -> list[Move]:
+        """What an operator can do with it."""
+        return moves_from(self.status, is_on_hold=self.on_hold_at is not None)
+
+
+async def next_jobs(database: Database, queue: str, *, limit: int) -> list[WaitingJob]:
+    """Return jobs of a queue in the order in which they start: up to `limit` that are ready, scheduled, and on hold."""
+    rows = await database.retry(lambda c: sql.next_jobs_of_queue(c, queue=queue, limit=limit), timeout=5)
+    names = [each.name for each in fields(WaitingJob)]
+    return [WaitingJob(**{**{name: row[name] for name in names}, "status": JobStatus(row["status"])}) for row in rows]
+
+
 def _queue(
     name: str, counts: Mapping[str, Any], settings: Mapping[str, Any] | None, *, slots: int, operations: list[str]
 ) -> QueueRecord:
@@ -49,6 +80,7 @@ def _queue(
         running=jobs[JobStatus.RUNNING],
         scheduled=jobs[JobStatus.SCHEDULED],
         waiting=jobs[JobStatus.WAITING],
+        on_hold=counts["on_hold"]["jobs"] if "on_hold" in counts else 0,
         oldest_queued_at=counts["queued"]["oldest"] if "queued" in counts else None,
         slots=slots,
         operations=operations,

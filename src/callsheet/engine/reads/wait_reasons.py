@@ -18,6 +18,8 @@ import orjson
 from callsheet.db.database import Connection, Database
 from callsheet.db.outages import TRANSIENT_ERRORS
 from callsheet.db.statements import sql
+from callsheet.domain.errors import ProviderRateLimited, ProviderUnreachable
+from callsheet.domain.queues import COMFYUI_QUEUE
 from callsheet.domain.statuses import JobStatus
 from callsheet.domain.wait_reasons import WaitCode, WaitReason
 
@@ -124,14 +126,20 @@ class FleetSnapshot:
 
     async def read(self) -> Fleet | None:
         """Return the fleet; None if the database does not respond."""
+        if self._is_fresh:
+            return self._fleet
         async with self._reading:
-            if time.monotonic() - self._read_at > _SNAPSHOT_SECONDS:
+            if not self._is_fresh:
                 try:
                     self._fleet = await self._database.retry(lambda c: read_fleet(c, None), timeout=2)
                 except TRANSIENT_ERRORS:
                     return None
                 self._read_at = time.monotonic()
             return self._fleet
+
+    @property
+    def _is_fresh(self) -> bool:
+        return time.monotonic() - self._read_at <= _SNAPSHOT_SECONDS
 
 
 async def read_fleet_of(connection: Connection, jobs: Iterable[Mapping[str, Any]]) -> Fleet:
@@ -146,14 +154,21 @@ def wait_reason(row: Mapping[str, Any], fleet: Fleet, awaited: list[str]) -> Wai
     `awaited` are its upstream jobs that have not ended, by plan ids.
     """
     match row["status"]:
+        case JobStatus.PENDING if row["on_hold_at"]:
+            return _on_hold(row)
         case JobStatus.PENDING:
             return _dependencies(row["job_id"], awaited)
+        case JobStatus.SCHEDULED if row["start_at"] == row["scheduled_at"]:
+            return _later(row)
         case JobStatus.SCHEDULED:
             return _backoff(row)
         case JobStatus.QUEUED:
-            return fleet.reason(row["queue"], row["operation"], row["reserved_for"])
+            reason = fleet.reason(row["queue"], row["operation"], row["reserved_for"])
+            return reason if reason.is_blocked else _suspected(row) or reason
         case JobStatus.WAITING if row["held_at"]:
             return _held(row)
+        case JobStatus.WAITING if row["provider"] is None and row["wait_reason"]:
+            return WaitReason.model_validate_json(row["wait_reason"])  # it waits for an approval
         case JobStatus.WAITING:
             return _provider(row)
         case JobStatus.RUNNING if row["wait_reason"]:
@@ -162,6 +177,9 @@ def wait_reason(row: Mapping[str, Any], fleet: Fleet, awaited: list[str]) -> Wai
 
 
 def _dependencies(job_id: str, awaited: list[str]) -> WaitReason:
+    if not awaited:
+        message = "Its API key, or all keys together, have as many executions in progress as they may have."
+        return WaitReason(code=WaitCode.KEY_LIMIT, message=message)
     children = [job for job in awaited if job.startswith(f"{job_id}/")]
     code = WaitCode.CHILD_JOBS if children else WaitCode.DEPENDENCIES
     kind = "child jobs" if children else "upstream jobs"
@@ -172,11 +190,26 @@ def _dependencies(job_id: str, awaited: list[str]) -> WaitReason:
     )
 
 
+def _on_hold(row: Mapping[str, Any]) -> WaitReason:
+    return WaitReason(
+        code=WaitCode.ON_HOLD,
+        message=f"It has been on hold since {_time(row['on_hold_at'])}. "
+        f"To release it: callsheet jobs release {row['execution_id']} --job {row['job_id']}",
+        facts={"onHoldAt": row["on_hold_at"].isoformat()},
+    )
+
+
+def _later(row: Mapping[str, Any]) -> WaitReason:
+    message = f"It is to start at {_time(row['start_at'])}."
+    return WaitReason(code=WaitCode.START_TIME, message=message, until=row["start_at"])
+
+
 def _backoff(row: Mapping[str, Any]) -> WaitReason:
     error = orjson.loads(row["error"]) if row["error"] else {}
     cause = f" after {error['code']}: {error['message']}" if error else ""
+    is_provider = error.get("code") in (ProviderRateLimited.code, ProviderUnreachable.code)
     return WaitReason(
-        code=WaitCode.RETRY_BACKOFF,
+        code=WaitCode.PROVIDER_UNAVAILABLE if is_provider else WaitCode.RETRY_BACKOFF,
         message=f"It is tried again at {_time(row['scheduled_at'])}{cause}",
         until=row["scheduled_at"],
         facts={"errorCode": error.get("code"), "attempts": row["attempts"], "maxAttempts": row["max_attempts"]},
@@ -205,6 +238,14 @@ def _held(row: Mapping[str, Any]) -> WaitReason:
         f"callsheet providers release {row['execution_id']}",
         facts={"provider": row["provider"], "heldAt": row["held_at"].isoformat()},
     )
+
+
+def _suspected(row: Mapping[str, Any]) -> WaitReason | None:
+    """Return the reason that the rescuer recorded, unless a run of a lost worker has turned out to continue."""
+    if not row["wait_reason"]:
+        return None
+    reason = WaitReason.model_validate_json(row["wait_reason"])
+    return reason if reason.code is WaitCode.CRASH_SUSPECT and row["starts"] >= reason.facts["starts"] else None
 
 
 def _paused(queue: str, limits: QueueLimits) -> WaitReason | None:
@@ -274,6 +315,12 @@ def _slots(queue: str, able: list[LiveWorker]) -> WaitReason:
     slots = sum(worker.lanes[queue] for worker in able)
     running = sum(worker.running.get(queue, 0) for worker in able)
     facts: dict[str, Any] = {"queue": queue, "workers": len(able), "slots": slots, "running": running}
+    if queue == COMFYUI_QUEUE and 0 < running < slots:
+        return WaitReason(
+            code=WaitCode.NO_FREE_SLOT,
+            message="The ComfyUI servers of the workers are busy, or do not respond.",
+            facts=facts,
+        )
     if all(worker.running.get(queue, 0) >= worker.lanes[queue] for worker in able):
         return WaitReason(
             code=WaitCode.NO_FREE_SLOT,

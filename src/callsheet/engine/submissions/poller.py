@@ -25,6 +25,7 @@ from callsheet.engine.submissions.poll_schedule import next_poll_delay
 from callsheet.engine.submissions.provider_queue import MAX_CLAIMED, ProviderBackoff, ProviderQueue
 from callsheet.engine.submissions.submit_once import read_task
 from callsheet.providers.contract import Provider, TaskStatus
+from callsheet.tracing import span, traceparent_of
 
 log = structlog.get_logger(__name__)
 
@@ -197,7 +198,7 @@ class Poller:
             provider = self._open_provider(row["provider"], queue)
             if provider is not None:
                 await queue.wait_for_rate_limit(provider)
-            result = _PollResult(row) if provider is None else await _poll_provider(row, provider, queue.backoff)
+            result = _PollResult(row) if provider is None else await _poll_traced(row, provider, queue.backoff)
             self._add_results([result])
 
     def _open_provider(self, name: str, queue: ProviderQueue) -> Provider | None:
@@ -234,6 +235,15 @@ class Poller:
                 log.warning("could not store poll results; the polls are repeated", error=type(error).__name__)
             for result in results:
                 self._leased.pop((result.row["id"], result.row["epoch"]), None)
+
+
+async def _poll_traced(row: asyncpg.Record, provider: Provider, backoff: ProviderBackoff) -> _PollResult:
+    parent = traceparent_of(row["traceparent"], row["execution_id"])
+    facts = {"callsheet.execution": str(row["execution_id"]), "callsheet.job": row["job_id"]}
+    with span(f"poll {provider.name}", parent=parent, attributes=facts) as current:
+        result = await _poll_provider(row, provider, backoff)
+        current.add({"callsheet.provider.status": "" if result.status is None else str(result.status.status)})
+        return result
 
 
 async def _poll_provider(row: asyncpg.Record, provider: Provider, backoff: ProviderBackoff) -> _PollResult:

@@ -26,10 +26,12 @@ from callsheet.domain.errors import (
     SubmissionUnknown,
 )
 from callsheet.domain.ids import new_id
-from callsheet.domain.json_storage import storable_json
+from callsheet.domain.json_storage import shown_json
 from callsheet.engine.jobs.snooze import ProviderWait, Snooze, SubmissionHold
 from callsheet.engine.submissions.reconciler import SubmissionReconciler, accept_submission, search_criteria
 from callsheet.engine.uncancellable import run_uncancellable
+from callsheet.metrics import catalog
+from callsheet.metrics.changes import count
 from callsheet.operation_api.contract import OpenSubmission
 from callsheet.providers.contract import InputFile, Provider, SubmitRequest, Task
 from callsheet.queue.claim import ClaimedJob
@@ -170,6 +172,7 @@ class Submissions:
                 step=step,
                 provider=provider.name,
                 model=request.model,
+                price=request.price,
                 token=self._tokens[step] if request.webhook else None,
                 request_digest=request_digest(request),
                 search_criteria=search_criteria(request) if provider.capabilities.find_submission else None,
@@ -189,6 +192,7 @@ class Submissions:
             task = await provider.submit(request)
         except _CERTAINLY_NOT_ACCEPTED as error:
             await self._record_rejected(submission, _evidence(error))
+            count(catalog.SUBMISSIONS, provider.name, request.model, "rejected")
             raise
         except Exception as error:
             # Whatever it is, the provider may have accepted the request: the outcome is unknown.
@@ -200,8 +204,10 @@ class Submissions:
                 exc_info=unexpected,
             )
             await self._mark_unknown(submission, _evidence(error))
+            count(catalog.SUBMISSIONS, provider.name, request.model, "unknown")
         else:
             await self._record_accepted(submission, task)
+            count(catalog.SUBMISSIONS, provider.name, request.model, "accepted")
             log.info(
                 "submitted to the provider",
                 **self._job.log_facts,
@@ -249,11 +255,11 @@ class Submissions:
         await self._database.retry(lambda c: accept_submission(c, submission, task), timeout=FOREVER)
 
     async def _record_rejected(self, submission: UUID, evidence: dict[str, Any]) -> None:
-        stored = storable_json(evidence)
+        stored = shown_json(evidence)
         await self._database.retry(lambda c: sql.reject_submission(c, id=submission, evidence=stored), timeout=FOREVER)
 
     async def _mark_unknown(self, submission: UUID, evidence: dict[str, Any]) -> None:
-        stored = storable_json(evidence)
+        stored = shown_json(evidence)
         await self._database.retry(
             lambda c: sql.mark_submission_unknown(c, id=submission, evidence=stored), timeout=FOREVER
         )

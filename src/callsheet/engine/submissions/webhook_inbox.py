@@ -14,6 +14,7 @@ from callsheet.domain.errors import BadWebhook, ConfigurationError, NotConfigure
 from callsheet.domain.json_storage import storable_text
 from callsheet.engine.jobs.changes import Changes
 from callsheet.providers.contract import Provider, WebhookEvent
+from callsheet.tracing import span, traceparent_of
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +41,12 @@ class WebhookInbox:
             log.info("webhook for an unknown job", job=str(job))
             return
         row = _match_token(rows, token)
+        parent = traceparent_of(row["traceparent"], row["execution_id"])
+        facts = {"callsheet.execution": str(row["execution_id"]), "callsheet.job": row["job_id"]}
+        with span(f"webhook of {row['provider']}", kind="consumer", parent=parent, attributes=facts):
+            await self._receive(job, row, headers, body)
+
+    async def _receive(self, job: UUID, row: Any, headers: Mapping[str, str], body: bytes) -> None:
         event = await self._provider(row["provider"]).read_webhook(headers, body, datetime.now(UTC))
         if None not in (event.task_id, row["provider_job_id"]) and event.task_id != row["provider_job_id"]:
             raise BadWebhook("The webhook is about another task than that of the submission.")

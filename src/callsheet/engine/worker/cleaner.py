@@ -30,13 +30,16 @@ async def clean_up(
     interval: timedelta,
     upload_max_age: timedelta,
     webhook_history: timedelta,
+    audit_history: timedelta,
+    schedule_history: timedelta,
 ) -> None:
     """Delete what has expired.
 
-    That is: workers lost for more than a day, ended sessions of the console, provider webhooks older than 30 days,
-    webhooks and status pushes that were sent before `webhook_history`, public URLs of servers that have stopped, unused
-    uploads, old cached files, and the parts of uploads that were never completed. Cached files are skipped if another
-    worker has cleaned the cache within the interval.
+    That is: workers lost for more than a day, expired sessions of the console, provider webhooks older than 30 days,
+    audit entries and bulk actions older than `audit_history`, runs of schedules older than `schedule_history`, webhooks
+    and status pushes that were sent before `webhook_history`, public URLs of servers that have stopped, unused uploads,
+    old cached files, and the parts of uploads that were never completed. Cached files are skipped if another worker has
+    cleaned the cache within the interval.
     """
     await database.retry(sql.delete_lost_workers, timeout=5)
     await database.retry(sql.delete_expired_sessions, timeout=5)
@@ -44,6 +47,9 @@ async def clean_up(
     await database.retry(sql.delete_old_public_urls, timeout=5)
     for delete_old in (sql.delete_old_outbox, sql.delete_old_status_pushes):
         await _delete_in_batches(database, delete_old, webhook_history)
+    for delete_old in (sql.delete_old_audit_entries, sql.delete_old_bulk_actions):
+        await _delete_in_batches(database, delete_old, audit_history)
+    await _delete_in_batches(database, sql.delete_old_schedule_runs, schedule_history)
     try:
         uploads = await delete_expired_uploads(database, storage, max_age=upload_max_age)
         removed = await cache.clean_up(interval=interval)

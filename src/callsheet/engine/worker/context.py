@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import socket
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
 from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -21,7 +22,9 @@ from callsheet.domain.errors import DiskFull, LeaseLost, NoEffect, OutcomeUnknow
 from callsheet.domain.event_types import EventType
 from callsheet.domain.ids import new_id
 from callsheet.domain.media_source import MediaSource, SourceKind
+from callsheet.domain.wait_reasons import WaitCode, WaitReason
 from callsheet.engine.fleet.public_url import PublicUrl
+from callsheet.engine.jobs.artifact_rows import store_unfinished_artifact
 from callsheet.engine.submissions.input_urls import input_url
 from callsheet.engine.submissions.submit_once import Submissions
 from callsheet.engine.submissions.task_awaiter import TaskAwaiter
@@ -29,7 +32,8 @@ from callsheet.engine.uncancellable import run_uncancellable
 from callsheet.engine.worker.finished_results import FinishedResults
 from callsheet.engine.worker.job_log_writer import JobLogWriter
 from callsheet.engine.worker.progress_writer import ProgressWriter
-from callsheet.engine.worker.run_wait import record_wait
+from callsheet.engine.worker.run_wait import RunWait, storage_wait
+from callsheet.engine.worker.state_store import JobStateStore
 from callsheet.engine.worker.storage_outage import StorageOutage
 from callsheet.engine.worker.time_limit import TimeLimit
 from callsheet.files.cache import FileCache
@@ -71,6 +75,7 @@ class WorkerServices:
         providers: Mapping[str, Provider],
         comfyui: Pool,
         public_url: PublicUrl,
+        key: bytes,
     ) -> None:
         self.settings = settings
         self.database = database
@@ -85,6 +90,8 @@ class WorkerServices:
         self.providers = providers
         self.comfyui = comfyui
         self.public_url = public_url
+        self.key = key
+        """Signing key of this installation."""
 
 
 class JobContext:
@@ -96,6 +103,8 @@ class JobContext:
         self._dir: Path | None = None
         self.kept: list[Artifact] = []
         self._kept_paths: dict[str, Path] = {}
+        self._stored_at_once: set[str] = set()
+        """Keys of the kept files that are artifacts already, and stay if the run does not succeed."""
         self._storage_error: StorageRejected | StorageUnreachable | DiskFull | None = None
         """The first error of the storage, if it did not take all kept files. They are on the disk then."""
         self.children_done = False
@@ -103,13 +112,15 @@ class JobContext:
         settings = services.settings
         self.time_limit = TimeLimit(job.timeout_seconds)
         """Time limit of the operation; transfers to and from the storage do not count."""
+        self._stopped_clock = ExitStack()
+        self._wait = RunWait(services.database, job)
         self._outage = StorageOutage(
             timeout=settings.storage_outage_timeout.total_seconds(),
             time_limit=self.time_limit,
             on_change=self._on_outage,
         )
         self._finished = FinishedResults(settings.scratch_dir, max_age=settings.finished_result_max_age)
-        self._progress: tuple[float, str | None] = (0.0, None)
+        self._progress: tuple[float, str | None] = (job.progress, None)
 
     @property
     def id(self) -> UUID:
@@ -151,6 +162,11 @@ class JobContext:
         """The file cache in the object storage."""
         services = self._services
         return FileCache(services.storage, max_age=services.settings.cache_max_age, repeat=self._outage.repeat)
+
+    @cached_property
+    def store(self) -> JobStateStore:
+        """The state of the operation."""
+        return JobStateStore(self._services.database)
 
     @property
     def comfyui(self) -> Pool:
@@ -209,10 +225,26 @@ class JobContext:
             self._dir.mkdir(parents=True, exist_ok=True)
         return self._dir
 
+    @property
+    def progress_before(self) -> float:
+        """Progress of the run before, if this one may continue its work; else 0."""
+        return self._job.progress
+
     def progress(self, done: float, message: str | None = None) -> None:
         """Report progress, from 0 to 1."""
         self._progress = (done, message)
         self._services.progress_writer.progress(self._job, done, message)
+
+    async def show_wait(self, message: str | None, *, stops_clock: bool = False, **facts: Any) -> None:
+        """Show what the run waits for, or with None that it continues."""
+        self._stopped_clock.close()
+        if message is not None and stops_clock:
+            self._stopped_clock.enter_context(self.time_limit.paused())
+        done = self._progress[0]
+        self._services.progress_writer.progress(self._job, done, message or self._progress[1])
+        await self._wait.record(
+            None if message is None else WaitReason(code=WaitCode.SERVER, message=message, facts=facts)
+        )
 
     def log(self, message: str, **facts: Any) -> Awaitable[None]:
         """Log a message for the user as an event."""
@@ -229,14 +261,18 @@ class JobContext:
             return await self._services.opener.open(source, self.dir)
         return await self._outage.repeat(lambda: self._services.opener.open(source, self.dir))
 
-    async def keep(self, path: Path, *, name: str | None = None, media_type: str | None = None) -> Artifact:
-        """Store a file as an artifact."""
+    async def keep(
+        self, path: Path, *, name: str | None = None, media_type: str | None = None, at_once: bool = False
+    ) -> Artifact:
+        """Store a file as an artifact, at the end of the run or at once."""
         name = self._free_name(safe_name(name or path.name))
         key = object_key(self._job.operation, self._job.id, name, epoch=self._job.epoch)
         probe = await probe_if_media(path)
         try:
             stored = await self._put(key, path, media_type)
         except (StorageRejected, StorageUnreachable, DiskFull) as error:
+            if at_once:
+                raise
             stored = await self._keep_on_disk(key, path, media_type, error)
         artifact = Artifact(
             artifact_id=new_id(),
@@ -249,10 +285,22 @@ class JobContext:
         )
         self.kept.append(artifact)
         self._kept_paths[name] = path
+        if at_once:
+            await self._store_at_once(artifact)
         log.info(
             "file stored", **self._job.log_facts, artifact=str(artifact.artifact_id), name=name, size=artifact.size
         )
         return artifact
+
+    async def _store_at_once(self, artifact: Artifact) -> None:
+        """Make a stored file an artifact of the job now. Raises LeaseLost if this run does not own the job any more."""
+        database, job = self._services.database, self._job
+        if not await database.retry(
+            lambda c: store_unfinished_artifact(c, job, artifact), timeout=FOREVER, transaction=True
+        ):
+            raise LeaseLost()
+        self._stored_at_once.add(artifact.key)
+        await self.publish(artifact=artifact.model_dump(mode="json", by_alias=True))
 
     async def _put(self, key: str, path: Path, media_type: str | None) -> StoredFile:
         return await self._outage.repeat_upload(lambda: self._services.storage.put(key, path, media_type=media_type))
@@ -294,6 +342,9 @@ class JobContext:
         """End the run. If the storage did not take all files, save the result, and raise the error of the storage."""
         if self._storage_error is None:
             return
+        if self.store.writes:
+            # They are not part of the saved result: the operation must run again to register them.
+            raise self._storage_error
         save = partial(self._finished.save, self._job.id, self._job.epoch, inputs, result, self.kept)
         await asyncio.to_thread(save)
         log.warning("files of a finished run stay on the disk", **self._job.log_facts, files=len(self.kept))
@@ -411,21 +462,23 @@ class JobContext:
         done, last_message = self._progress
         shown = last_message if message is None else f"waiting for the storage: {message}"
         self._services.progress_writer.progress(self._job, done, shown)
-        await record_wait(self._services.database, self._job, message, seconds)
+        await self._wait.record(None if message is None else storage_wait(message, seconds))
 
     async def delete_files(self) -> None:
         """Delete the files of a run that did not succeed. Their keys contain its epoch: no other run uses them.
 
-        Raises TimeoutError after a minute of an outage of the storage: the slot is needed for other jobs.
+        Files that are artifacts already stay. Raises TimeoutError after a minute of an outage of the storage: the slot
+        is needed for other jobs.
         """
-        if not self.kept:
+        keys = [artifact.key for artifact in self.kept if artifact.key not in self._stored_at_once]
+        if not keys:
             return
-        keys = [artifact.key for artifact in self.kept]
         async with asyncio.timeout(_DELETE_TIMEOUT):
             await self._outage.repeat(lambda: self._services.storage.delete(keys))
 
     async def close(self) -> None:
         """Delete the scratch folder, and files that were kept for an unfinished run."""
+        self._wait.close()
         if self._storage_error is not None:
             await asyncio.to_thread(self._finished.discard_run, self._job.id, self._job.epoch)
         if self._dir is not None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from callsheet.domain.errors import DatabaseUnavailable
 from callsheet.domain.event_types import EventType
-from callsheet.domain.json_storage import storable_json
+from callsheet.domain.json_storage import shown_json
 from callsheet.queue.claim import ClaimedJob
 
 
@@ -57,7 +57,7 @@ class EventBuffer:
 
     def add(self, job: ClaimedJob, kind: EventType, data: Mapping[str, object]) -> "Publication":
         """Add an event. Raises DatabaseUnavailable at the limit of the job."""
-        event = BufferedEvent(job, kind, storable_json(data))
+        event = BufferedEvent(job, kind, shown_json(data))
         load = self._loads[job.id]
         if EventLoad(load.events + 1, load.characters + len(event.data)).exceeds(MAX_PER_JOB) and load.events:
             raise DatabaseUnavailable(

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
@@ -16,7 +18,7 @@ from callsheet.db.database import FOREVER
 from callsheet.db.outages import DATABASE_ERRORS, DATABASE_UNAVAILABLE
 from callsheet.db.statements import sql
 from callsheet.domain import references
-from callsheet.domain.errors import CallsheetError, InternalError, TimedOut
+from callsheet.domain.errors import CallsheetError, InternalError, JobError, StateConflict, TimedOut
 from callsheet.domain.plan_validation import validate_params
 from callsheet.domain.statuses import ENDED, JobStatus
 from callsheet.engine.jobs.child_jobs import child_job_rows, is_child_job
@@ -26,14 +28,17 @@ from callsheet.engine.jobs.exception_texts import chained_exception, single_exce
 from callsheet.engine.jobs.failures import Backoff, failure_outcome, unexpected_error
 from callsheet.engine.jobs.outcomes import Outcome, RunKey
 from callsheet.engine.jobs.snooze import Snooze
+from callsheet.engine.worker.approval_waits import approval_wait
 from callsheet.engine.worker.context import JobContext, WorkerServices
 from callsheet.engine.worker.finished_results import digest_inputs
 from callsheet.media.probing.probe_pools import probes_of_lane
+from callsheet.operation_api.approval_request import WaitForApproval
 from callsheet.operation_api.catalog import Catalog
 from callsheet.operation_api.contract import Operation, RunChildJobs
 from callsheet.operation_api.run_in_thread import wait_for_leftover_thread
 from callsheet.processes.output_capture import capture_output
 from callsheet.queue.claim import ClaimedJob
+from callsheet.tracing import Span, is_tracing, span, traceparent_of
 
 log = structlog.get_logger(__name__)
 
@@ -89,25 +94,37 @@ class Executor:
             earlier.stop("lost")
         run = self.runs[job.id] = Run(job, task)
         self.unrecorded.add((job.id, job.epoch))
-        log.info("job claimed", **job.log_facts, queue=job.queue, start=job.starts)
         context = JobContext(job, self._services)
         try:
-            outcome = await self._run_to_outcome(run, context)
-            recorded = None if outcome is None else await self._record(outcome, job)
-            self.unrecorded.discard((job.id, job.epoch))
-            if outcome is not None and recorded is not None:
-                log.info("job ended" if recorded in ENDED else "run ended", **_end_facts(run, outcome, recorded))
-            else:
-                await self._report_discarded_run(job)
-            if recorded is JobStatus.SUCCEEDED:
-                await context.discard_finished()
-            else:
-                await self._delete_files(context)
+            with _facts_of(job), _job_span(job) as current:
+                await self._run_and_record(run, context, current)
         finally:
             if self.runs.get(job.id) is run:
                 del self.runs[job.id]
             await wait_for_leftover_thread(job.id, unless=self.releasing)
             await context.close()
+
+    async def _run_and_record(self, run: Run, context: JobContext, current: Span) -> None:
+        job = run.job
+        log.info("job claimed", **job.log_facts, queue=job.queue, start=job.starts)
+        outcome = await self._run_to_outcome(run, context)
+        recorded = None if outcome is None else await self._record_traced(outcome, job)
+        self.unrecorded.discard((job.id, job.epoch))
+        current.add({"callsheet.status": "lost" if recorded is None else recorded.value})
+        if outcome is not None and outcome.error is not None:
+            current.fail(orjson.loads(outcome.error)["code"])
+        if outcome is not None and recorded is not None:
+            log.info("job ended" if recorded in ENDED else "run ended", **_end_facts(run, outcome, recorded))
+        else:
+            await self._report_discarded_run(job)
+        if recorded is JobStatus.SUCCEEDED:
+            await context.discard_finished()
+        else:
+            await self._delete_files(context)
+
+    async def _record_traced(self, outcome: Outcome, job: ClaimedJob) -> JobStatus | None:
+        with span("record the outcome"):
+            return await self._record(outcome, job)
 
     async def _run_to_outcome(self, run: Run, context: JobContext) -> Outcome | None:
         """Run the operation. Return its outcome, or None if the run has lost its job."""
@@ -120,7 +137,12 @@ class Executor:
         result = None
         run_log = self._services.job_log_writer.open(job)
         try:
-            with capture_output(run_log.add), probes_of_lane(job.queue):
+            with (
+                capture_output(run_log.add),
+                probes_of_lane(job.queue),
+                # A run that waits for a provider ends with an exception, too.
+                span(f"operation {job.operation}", marks_errors=False),
+            ):
                 result = await self._run_operation(operation, job, context)
         except asyncio.CancelledError as cancelled:
             if run.stop_reason is None and run.task.cancelling():
@@ -137,12 +159,15 @@ class Executor:
         if run.stop_reason == "lost":
             return None
         if error is None:
-            return _outcome(job, JobStatus.SUCCEEDED, result=result, artifacts=context.kept)
+            writes = tuple(context.store.writes)
+            return _outcome(job, JobStatus.SUCCEEDED, result=result, artifacts=context.kept, state_writes=writes)
         return self._outcome_of_error(run, operation, error, context)
 
     def _outcome_of_error(self, run: Run, operation: Operation, error: BaseException, context: JobContext) -> Outcome:
         if isinstance(error, Snooze) and run.stop_reason != "cancelled":
             return _outcome(run.job, JobStatus.WAITING, wait=error.wait)
+        if isinstance(error, WaitForApproval) and run.stop_reason != "cancelled":
+            return _outcome(run.job, JobStatus.WAITING, wait=approval_wait(error.request, self._services))
         if isinstance(error, RunChildJobs):
             try:
                 return self._child_jobs_outcome(run.job, error, context)
@@ -223,13 +248,15 @@ class Executor:
         except DATABASE_ERRORS as error:
             log.warning("could not store the last progress and log lines", **job.log_facts, error=type(error).__name__)
         try:
-            recorded = await self._completer.record(outcome)
+            return await self._completer.record(outcome)
+        except StateConflict as error:
+            rejection: JobError = error
+            log.warning("the state of an operation was changed meanwhile", **job.log_facts)
         except asyncpg.PostgresError as error:
             log.error("database rejected a result", job=str(job.id), exc_info=error)
             rejection = InternalError(f"The operation's result cannot be stored: {error}")
-            operation = self._catalog[job.operation]
-            return await self._completer.record(failure_outcome(job, operation, rejection, self._backoff))
-        return recorded
+        operation = self._catalog[job.operation]
+        return await self._completer.record(failure_outcome(job, operation, rejection, self._backoff))
 
     async def _report_discarded_run(self, job: ClaimedJob) -> None:
         log.warning("discarded the outcome of a run that lost its job", **job.log_facts, epoch=job.epoch)
@@ -262,3 +289,29 @@ def _end_facts(run: Run, outcome: Outcome, recorded: JobStatus) -> dict[str, Any
 
 def _outcome(job: ClaimedJob, status: JobStatus, **fields: Any) -> Outcome:
     return Outcome(job.id, job.execution_id, job.epoch, status, **fields)
+
+
+def _facts_of(job: ClaimedJob) -> AbstractContextManager[None]:
+    """Add the ids of a job to all log lines of the block."""
+    return structlog.contextvars.bound_contextvars(
+        execution=str(job.execution_id), job=str(job.id), job_id=job.job_id, operation=job.operation
+    )
+
+
+@contextmanager
+def _job_span(job: ClaimedJob) -> Iterator[Span]:
+    """Return a block with the span of a run, after a span of the time in which its job was ready."""
+    facts: dict[str, str | int] = {
+        "callsheet.execution": str(job.execution_id),
+        "callsheet.job": job.job_id,
+        "callsheet.job.record": str(job.id),
+        "callsheet.operation": job.operation,
+        "callsheet.queue": job.queue,
+        "callsheet.attempt": job.attempts + 1,
+    }
+    parent = traceparent_of(job.traceparent, job.execution_id)
+    if is_tracing():
+        with span(f"queue {job.queue}", parent=parent, attributes=facts, started=job.queued_at):
+            pass  # from `queued_at` until now: the claim
+    with span(f"job {job.operation}", kind="consumer", parent=parent, attributes=facts, marks_errors=False) as current:
+        yield current

@@ -34,6 +34,8 @@ class HeartbeatResponse:
     """The configured lanes (queue → slots), or None if the worker is not registered any more."""
     findings: list[tuple[UUID, int, str]]
     """Runs that differ from the recorded ones: job, epoch, and `lost`, `cancel` or `unknown`."""
+    stop_requested: bool
+    """Whether a person wants the worker to end."""
     at: float
     """When it arrived, on the monotonic clock."""
 
@@ -97,6 +99,7 @@ class Heartbeat:
         self._last = time.monotonic()
         return HeartbeatResponse(
             lanes=json.loads(row["lanes"]) if row else None,
+            stop_requested=bool(row and row["stop_requested"]),
             findings=[(finding["id"], finding["epoch"], finding["finding"]) for finding in findings],
             at=self._last,
         )

@@ -14,7 +14,7 @@ from callsheet.db.commit_once import commit_once
 from callsheet.db.database import Connection, Database
 from callsheet.db.outages import TRANSIENT_ERRORS
 from callsheet.db.statements import sql
-from callsheet.domain.json_storage import storable_text
+from callsheet.domain.json_storage import shown_text
 from callsheet.logs import redact_secrets
 from callsheet.processes.output_capture import LogLine
 from callsheet.queue.claim import ClaimedJob
@@ -104,14 +104,14 @@ class RunLog:
         if self._lines_left <= 0:
             self._dropped += 1
             return
-        message = storable_text(redact_secrets(line.message[:_MAX_MESSAGE]))
+        message = shown_text(redact_secrets(line.message[:_MAX_MESSAGE]))
         size = len(message.encode())
         if size > self._bytes_left:
             # Nothing follows a dropped line, so that the log has no hidden gap.
             self._lines_left = 0
             self._dropped += 1
             return
-        logger = storable_text(line.logger)
+        logger = shown_text(line.logger)
         self._writer.add(self._job, LogLine(line.at, line.level, logger, message))
         self._lines_left -= 1
         self._bytes_left -= size

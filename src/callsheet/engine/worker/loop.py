@@ -20,8 +20,14 @@ from callsheet.db.listener import Listener
 from callsheet.db.outages import DATABASE_ERRORS, TRANSIENT_ERRORS
 from callsheet.db.statements import sql
 from callsheet.domain.ids import new_id
+from callsheet.domain.queues import COMFYUI_QUEUE
+from callsheet.engine.jobs.approvals import expire_approvals
+from callsheet.engine.jobs.batch_cancellation import continue_batch_cancellations
 from callsheet.engine.jobs.blocked import report_blocked_jobs
+from callsheet.engine.jobs.bulk_work import continue_bulk_actions
 from callsheet.engine.jobs.completer import Completer
+from callsheet.engine.jobs.owners import limits_of
+from callsheet.engine.jobs.places import give_places
 from callsheet.engine.submissions.poller import Poller
 from callsheet.engine.submissions.provider_cancellation import ProviderCanceller
 from callsheet.engine.worker.cleaner import clean_up
@@ -30,7 +36,7 @@ from callsheet.engine.worker.executor import Executor, Run
 from callsheet.engine.worker.finished_results import FinishedResults
 from callsheet.engine.worker.heartbeat import Heartbeat, HeartbeatResponse
 from callsheet.engine.worker.heartbeat_thread import HeartbeatThread
-from callsheet.engine.worker.rescuer import Rescuer
+from callsheet.engine.worker.rescuer import Rescuer, suspect_from
 from callsheet.engine.worker.scheduler import Scheduler
 from callsheet.files.scratch_folders import remove_abandoned_folders
 from callsheet.operation_api.catalog import Catalog
@@ -97,7 +103,7 @@ class Worker:
         self._missing = missing
         self._only_reserved = only_reserved
         self._operations = [operation.name for operation in catalog.operations()]
-        self._suspect_from = max(1, settings.crash_limit - 1)
+        self._suspect_from = suspect_from(settings.crash_limit)
         self._claimer = Claimer(
             database,
             self.id,
@@ -106,6 +112,7 @@ class Worker:
             suspect_from=self._suspect_from,
             only_reserved=only_reserved,
         )
+        self._comfyui = services.comfyui
         self._lanes = {queue: self._lane(queue, size) for queue, size in lanes.items()}
         timeout = settings.worker_timeout.total_seconds()
         self.registered = asyncio.Event()
@@ -146,7 +153,13 @@ class Worker:
         self._rescuer = Rescuer(database, self.id, worker_timeout=timeout, crash_limit=settings.crash_limit)
 
     def _lane(self, queue: str, size: int) -> Lane:
-        return Lane(queue, size, self._claimer, self._run_job, on_started=self._progress_writer.notify_started)
+        limit = self._comfyui.useful_jobs if queue == COMFYUI_QUEUE else None
+        lane = Lane(
+            queue, size, self._claimer, self._run_job, on_started=self._progress_writer.notify_started, limit=limit
+        )
+        if queue == COMFYUI_QUEUE:
+            self._comfyui.add_listener(lane.wake)
+        return lane
 
     @property
     def running(self) -> int:
@@ -201,6 +214,10 @@ class Worker:
             "heartbeat responses": self._follow_heartbeats(),
             "fallback poll": self._every(settings.poll_interval, self._poll),
             "scheduler": self._every(settings.schedule_interval, self._scheduler.release_due),
+            "places of executions": self._every(settings.schedule_interval, self._give_places),
+            "approval deadlines": self._every(settings.schedule_interval, self._expire_approvals),
+            "cancellation of batches": self._every(settings.schedule_interval, self._cancel_batches),
+            "bulk actions": self._every(settings.schedule_interval, self._do_bulk_actions),
             "provider poller": self._poller.run(),
             "provider canceller": self._every(settings.provider_poll_interval, self._canceller.send_due),
             "rescuer": self._every(settings.rescue_interval, self._rescue),
@@ -297,7 +314,7 @@ class Worker:
                 lane.wake()
             return
         verb, _, subject = payload.partition(" ")
-        concerns_me = subject == str(self.id) if verb in ("cancel", "lanes") else subject in self._lanes
+        concerns_me = subject == str(self.id) if verb in ("cancel", "lanes", "stop") else subject in self._lanes
         if concerns_me:
             self._heartbeat_thread.send_now()
 
@@ -346,6 +363,9 @@ class Worker:
             if not self._unregistered:
                 await self._register(timeout=60)
             return
+        if response.stop_requested and not self._stopping.is_set():
+            log.info("stop requested by an operator", worker=self.name)
+            self.stop()
         for queue, size in response.lanes.items():
             lane = self._lanes.get(queue)
             if lane is not None and lane.size != size:
@@ -374,6 +394,18 @@ class Worker:
     async def _follow_clock(self) -> None:
         await follow_database_clock(self._database)
 
+    async def _give_places(self) -> None:
+        await give_places(self._database, self._settings.max_running_executions)
+
+    async def _expire_approvals(self) -> None:
+        await expire_approvals(self._database)
+
+    async def _cancel_batches(self) -> None:
+        await continue_batch_cancellations(self._database)
+
+    async def _do_bulk_actions(self) -> None:
+        await continue_bulk_actions(self._database, limits_of(self._settings))
+
     async def _report_blocked(self) -> None:
         await report_blocked_jobs(self._database, min_age=self._settings.blocked_interval)
 
@@ -390,6 +422,8 @@ class Worker:
             interval=_CLEANUP_INTERVAL,
             upload_max_age=self._settings.upload_max_age,
             webhook_history=self._settings.webhook_history,
+            audit_history=self._settings.audit_history,
+            schedule_history=self._settings.schedule_history,
         )
 
     async def _every(

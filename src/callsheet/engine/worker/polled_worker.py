@@ -25,6 +25,7 @@ from callsheet.domain.statuses import JobStatus
 from callsheet.engine.jobs.completer import Completer
 from callsheet.engine.jobs.failures import Backoff, failure_outcome
 from callsheet.engine.jobs.outcomes import Outcome
+from callsheet.engine.worker.rescuer import suspect_from
 from callsheet.files.object_keys import object_key, safe_name
 from callsheet.files.storage import Storage
 from callsheet.media.probing.probe import probe_if_media
@@ -67,7 +68,7 @@ class PolledWorkers:
             worker,
             f"polled-{host}",
             [comfyui_operation.name],
-            suspect_from=max(1, self._settings.crash_limit - 1),
+            suspect_from=suspect_from(self._settings.crash_limit),
         )
         if not await claimer.queues_with_work([comfyui_operation.queue]):
             return None

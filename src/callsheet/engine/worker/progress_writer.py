@@ -14,7 +14,7 @@ from callsheet.db.outages import TRANSIENT_ERRORS
 from callsheet.db.statements import sql
 from callsheet.domain.event_types import EventType
 from callsheet.domain.events import JobProgressData
-from callsheet.domain.json_storage import storable_json, storable_text
+from callsheet.domain.json_storage import shown_json, shown_text
 from callsheet.engine.jobs.changes import event_notifications
 from callsheet.engine.worker.event_buffer import BufferedEvent, EventBuffer, Publication
 from callsheet.queue.claim import ClaimedJob
@@ -53,7 +53,7 @@ class ProgressWriter:
 
     def progress(self, job: ClaimedJob, done: float, message: str | None) -> None:
         """Buffer the progress of a job, from 0 to 1."""
-        message = None if message is None else storable_text(message)
+        message = None if message is None else shown_text(message)
         # max before min, in this order, maps NaN to 0.
         self._progress[job.id] = _Progress(job, min(1.0, max(0.0, done)), message)
         self._arrived.set()
@@ -186,4 +186,4 @@ def _progress_event(progress: _Progress) -> BufferedEvent:
     data = JobProgressData(progress=round(progress.done, 4))
     if progress.message:
         data["message"] = progress.message
-    return BufferedEvent(progress.job, EventType.JOB_PROGRESS, storable_json(data))
+    return BufferedEvent(progress.job, EventType.JOB_PROGRESS, shown_json(data))

@@ -8,7 +8,9 @@ import structlog
 
 from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
-from callsheet.domain.events import JobFailedData
+from callsheet.domain.event_types import EventType
+from callsheet.domain.events import WORKER_LOST, JobFailedData, blocked_data
+from callsheet.domain.wait_reasons import WaitReason
 from callsheet.engine.jobs.changes import Changes
 from callsheet.engine.jobs.downstream import release_or_skip_downstream, request_provider_cancel
 
@@ -17,6 +19,11 @@ log = structlog.get_logger(__name__)
 _BATCH_SIZE = 500
 _MAX_SKIPPED_ROUNDS = 2
 """Rounds that skip locked executions, before one round waits for their locks."""
+
+
+def suspect_from(crash_limit: int) -> int:
+    """Return the number of starts that ended with the loss of the worker, from which a job runs one at a time."""
+    return max(1, crash_limit - 1)
 
 
 class Rescuer:
@@ -55,12 +62,16 @@ class Rescuer:
             connection,
             ids=[job for job, execution in by_execution.items() if execution in locked],
             crash_limit=self._crash_limit,
+            suspect_from=suspect_from(self._crash_limit),
         )
         changes = Changes()
         for row in rows:
             log.warning("job rescued", job=str(row["id"]), status=row["status"], starts=row["starts"])
             if row["status"] == "queued":
-                changes.add_queued(row, "worker lost")
+                changes.add_queued(row, WORKER_LOST)
+                if row["wait_reason"]:
+                    reason = WaitReason.model_validate_json(row["wait_reason"])
+                    changes.add_event(row, EventType.JOB_BLOCKED, blocked_data(reason))
                 continue
             changes.add_status(
                 row,

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import TypeVar
 
 import structlog
@@ -26,8 +27,8 @@ class StorageOutage:
     The time limit of the run does not count transfers. They have limits of their own: the storage must respond in time.
     """
 
-    def __init__(self, *, timeout: float, time_limit: TimeLimit, on_change: OnChange) -> None:
-        """`timeout`: seconds of an outage after which its error is raised; 0: at once."""
+    def __init__(self, *, timeout: float, on_change: OnChange, time_limit: TimeLimit | None = None) -> None:
+        """`timeout`: seconds of an outage after which its error is raised; 0: at once. `time_limit`: of the run."""
         self._timeout = timeout
         self._time_limit = time_limit
         self._on_change = on_change
@@ -50,7 +51,7 @@ class StorageOutage:
     ) -> T:
         waiting = False
         pause = _FIRST_PAUSE
-        with self._time_limit.paused():
+        with self._time_limit.paused() if self._time_limit is not None else nullcontext():
             try:
                 while True:
                     try:

@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from callsheet.fakes.comfyui.all_nodes import KINDS
 from callsheet.fakes.comfyui.folders import Folders
-from callsheet.fakes.comfyui.nodes import KINDS, Blocked, Ui
+from callsheet.fakes.comfyui.nodes import Blocked, Ui
 
 Send = Callable[[str, Mapping[str, Any], str | None], None]
 """Gets the message type, its data, and the client id of the recipient; None: all clients."""
@@ -224,6 +225,9 @@ class _PromptExecution:
 
     def input_file(self, name: str) -> Path:
         return self._executor._folders.of("input") / name
+
+    def output_folder(self) -> Path:
+        return self._executor._folders.of("output")
 
     # Messages
 

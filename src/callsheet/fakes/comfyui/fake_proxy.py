@@ -10,6 +10,8 @@ class HasAvailability(Protocol):
     """The part of the fake server that this middleware reads."""
 
     unavailable: bool
+    denied: int | None
+    refuse_websockets: bool
 
 
 class FakeProxy:
@@ -24,8 +26,12 @@ class FakeProxy:
         names = {name for name, _ in scope.get("headers", ())}
         if scope["type"] == "http" and b"origin" in names:
             await Response(status_code=403)(scope, receive, send)
+        elif scope["type"] == "http" and self._server.denied:
+            await PlainTextResponse("Access denied", self._server.denied)(scope, receive, send)
         elif scope["type"] == "http" and self._server.unavailable:
             await PlainTextResponse("Bad Gateway", 502)(scope, receive, send)
+        elif scope["type"] == "websocket" and self._server.refuse_websockets:
+            await send({"type": "websocket.close"})  # before it is accepted: status 403
         elif scope["type"] == "websocket" and self._server.unavailable:
             await send({"type": "websocket.close", "code": 1013})
         else:

@@ -3,11 +3,12 @@
 import asyncio
 import copy
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from starlette.applications import Starlette
 from starlette.datastructures import UploadFile
@@ -18,16 +19,24 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
+from callsheet.fakes.comfyui.all_nodes import KINDS
 from callsheet.fakes.comfyui.executor import Executor
 from callsheet.fakes.comfyui.fake_proxy import FakeProxy
 from callsheet.fakes.comfyui.fake_websocket import FakeWebsocket
 from callsheet.fakes.comfyui.folders import Folders
-from callsheet.fakes.comfyui.nodes import KINDS
 from callsheet.fakes.comfyui.validation import validate_prompt
 from callsheet.fakes.providers.server import cut_connection, serve_app
 
-VERSION = "0.3.64"
+VERSION = "0.33.0"
+"""The version whose messages it sends."""
 _NO_PROMPT = {"type": "no_prompt", "message": "No prompt provided", "details": "No prompt provided", "extra_info": {}}
+_NO_UUID = {
+    "type": "invalid_prompt_id",
+    "message": "prompt_id must be a valid UUID",
+    "details": "prompt_id must be a UUID string in canonical lowercase hyphenated form; omit it to let the server "
+    "generate one",
+    "extra_info": {},
+}
 _OK = Response(status_code=200)
 
 
@@ -44,15 +53,21 @@ class FakeComfyUI:
         """Number of submissions that are lost before the prompt is accepted."""
         self.unavailable = False
         """Whether a proxy responds with status 502 in its place."""
-        self.jobs_api = False
+        self.denied: int | None = None
+        """Status with which a proxy rejects the credentials of all requests."""
+        self.jobs_api = True
         """Whether it has the routes under /api/jobs, added in late 2025."""
         self.max_upload = 100 * 2**20
         self.login_pages = 0
         """Number of downloads that get the login page of a proxy, with status 200."""
         self.damaged_downloads = 0
         """Number of downloads that get the first half of the file, with status 200."""
+        self.refuse_websockets = False
+        """Whether a proxy refuses websocket connections with status 403."""
         self.silent_websockets = False
         """Whether websocket connections are accepted and get no messages."""
+        self.missing_nodes: set[str] = set()
+        """Node classes that are not installed."""
         # Recorded requests
         self.accepted: list[str] = []
         self.interrupts: list[str | None] = []
@@ -177,13 +192,19 @@ class FakeComfyUI:
         if not isinstance(body, dict) or "prompt" not in body:
             return _json({"error": _NO_PROMPT, "node_errors": {}}, 400)
         prompt = body["prompt"]
+        prompt_id = body.get("prompt_id") or str(uuid4())
+        if not _is_uuid(prompt_id):
+            return _json({"error": _NO_UUID, "node_errors": {}}, 400)
         number = self.executor.number
         self.executor.number += 1
-        error, outputs, node_errors = validate_prompt(prompt, lambda name: (self._folders.of("input") / name).is_file())
+        folder = self._folders.of("input")
+        error, outputs, node_errors = validate_prompt(
+            prompt, lambda name: (folder / name).is_file(), self.missing_nodes
+        )
         if error is not None:
             return _json({"error": error, "node_errors": node_errors}, 400)
-        prompt_id = str(body.get("prompt_id", uuid4()))
         extra = {**body["extra_data"], "client_id": body["client_id"]} if body.get("client_id") else {}
+        extra["create_time"] = int(time.time() * 1000)
         self.accepted.append(prompt_id)
         self.executor.put((number, prompt_id, copy.deepcopy(prompt), extra, outputs))
         if self.lose_responses > 0:
@@ -261,8 +282,17 @@ class FakeComfyUI:
     async def _object_info(self, _: Request) -> Response:
         return _json(
             {
-                name: {"input": {"required": dict(kind.inputs)}, "output": kind.returns, "output_node": kind.output}
+                name: {
+                    "input": {
+                        "required": dict(kind.inputs),
+                        "optional": dict(kind.optional),
+                        "hidden": dict.fromkeys(kind.hidden, "UNIQUE_ID"),
+                    },
+                    "output": kind.returns,
+                    "output_node": kind.output,
+                }
                 for name, kind in KINDS.items()
+                if name not in self.missing_nodes
             }
         )
 
@@ -281,8 +311,18 @@ class FakeComfyUI:
         prompt_id = request.path_params["id"]
         before = self.executor.remaining
         self.executor.delete(prompt_id)
-        self.executor.interrupt(prompt_id)
-        return _json({"cancelled": self.executor.remaining < before or bool(self.executor.running)})
+        is_running = any(item[1] == prompt_id for item in self.executor.running.values())
+        if is_running:
+            self.interrupts.append(prompt_id)
+            self.executor.interrupt(prompt_id)
+        return _json({"cancelled": self.executor.remaining < before or is_running})
+
+
+def _is_uuid(value: Any) -> bool:
+    try:
+        return bool(str(UUID(value)) == value)
+    except (ValueError, AttributeError, TypeError):
+        return False
 
 
 def _json(content: Any, status: int = 200) -> Response:

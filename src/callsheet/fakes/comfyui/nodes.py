@@ -10,7 +10,7 @@ import json
 import struct
 import wave
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
@@ -41,6 +41,9 @@ class NodeContext(Protocol):
     def input_file(self, name: str) -> Path:
         """Return the path of an uploaded file."""
 
+    def output_folder(self) -> Path:
+        """Return the folder of saved files."""
+
 
 @dataclass(frozen=True, slots=True)
 class NodeKind:
@@ -53,6 +56,10 @@ class NodeKind:
     """Whether it is an output node: only graphs with output nodes run."""
     file_input: str | None = None
     """Name of the input that must be a file of the server."""
+    optional: Spec = field(default_factory=dict)
+    """Inputs that a graph may leave out."""
+    hidden: tuple[str, ...] = ()
+    """Inputs that the server fills."""
 
 
 _ANY: tuple[str, Mapping[str, Any]] = ("*", {})
@@ -83,8 +90,19 @@ def _png(image: Image.Image) -> bytes:
     return data.getvalue()
 
 
-async def _save_image(context: NodeContext, images: list[Image.Image], filename_prefix: str) -> Any:
+async def _save_image(context: NodeContext, images: list[Image.Image], filename_prefix: str, **_: Any) -> Any:
     return (), {"images": [context.save(filename_prefix, ".png", _png(image)) for image in images]}
+
+
+async def _save_dataset(
+    context: NodeContext, images: list[Image.Image], folder_name: str, filename_prefix: str, **_: Any
+) -> Any:
+    # As the real node, it creates its own folder only, and lists no file.
+    folder = context.output_folder() / folder_name
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, image in enumerate(images):
+        (folder / f"{filename_prefix}_{number:05}.png").write_bytes(_png(image))
+    return (), None
 
 
 async def _preview_image(context: NodeContext, images: list[Image.Image]) -> Any:
@@ -97,6 +115,18 @@ async def _animated_webp(
     data = io.BytesIO()
     images[0].save(data, "WEBP", save_all=True, append_images=images[1:], duration=int(1000 / fps))
     return (), {"images": [context.save(filename_prefix, ".webp", data.getvalue())], "animated": [len(images) != 1]}
+
+
+async def _load_video(context: NodeContext, file: str) -> Any:
+    return (context.input_file(file),), None
+
+
+async def _video_components(_: NodeContext, video: Path) -> Any:
+    with av.open(str(video)) as container:
+        stream = container.streams.video[0]
+        rate = float(stream.average_rate or 1)
+        images = [Image.fromarray(frame.to_ndarray(format="rgb24")) for frame in container.decode(stream)]
+    return (images, None, rate), None
 
 
 async def _create_video(_: NodeContext, images: list[Image.Image], fps: float) -> Any:
@@ -170,7 +200,19 @@ async def _preview_audio(context: NodeContext, audio: tuple[bytes, int, int]) ->
 
 
 async def _load_audio(context: NodeContext, audio: str) -> Any:
-    return ((context.input_file(audio).read_bytes(), 44100, 2),), None
+    return (decode_audio(context.input_file(audio)),), None
+
+
+def decode_audio(path: Path) -> tuple[bytes, int, int]:
+    """Return the first audio stream of a file: 16-bit samples, sample rate in hertz, channels."""
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[0]
+        resampler = av.AudioResampler(format="s16", layout=stream.layout.name, rate=stream.rate)
+        frames = [*(frame for decoded in container.decode(stream) for frame in resampler.resample(decoded))]
+        frames += resampler.resample(None)
+        channels = stream.channels
+        samples = b"".join(bytes(frame.planes[0])[: frame.samples * channels * 2] for frame in frames)
+        return samples, stream.rate, channels
 
 
 async def _value(_: NodeContext, value: Any) -> Any:
@@ -226,10 +268,8 @@ async def _large_output(_: NodeContext, megabytes: int, **_more: Any) -> Any:
     return (), {"noise": ["x" * (megabytes * 2**20)], "text": ["received"]}
 
 
-_SCALING: Spec = {
-    "upscale_method": (["nearest-exact", "bilinear", "area", "bicubic", "lanczos"], {}),
-    "crop": (["disabled", "center"], {}),
-}
+_METHODS = ["nearest-exact", "bilinear", "area", "bicubic", "lanczos"]
+_CROP: Spec = {"crop": (["disabled", "center"], {})}
 _PREFIX: Spec = {"filename_prefix": _TEXT}
 _IMAGES: Spec = {"images": ("IMAGE", {})}
 _IMAGE: Spec = {"image": ("IMAGE", {})}
@@ -238,18 +278,32 @@ _FPS: Spec = {"fps": ("FLOAT", {"min": 0.01, "max": 1000.0})}
 _SIZE: Spec = {"width": _int(1), "height": _int(1), "batch_size": _int(1, 4096)}
 
 
-def _kinds() -> dict[str, NodeKind]:
+def basic_kinds() -> dict[str, NodeKind]:
+    """Return the nodes of ComfyUI that need no model, and those that a test controls, by class type."""
     image, saves = ("IMAGE",), dict[str, Any](returns=(), output=True)
     return {
         "EmptyImage": NodeKind({**_SIZE, "color": _int(0, 0xFFFFFF)}, image, _empty_image),
-        "ImageScale": NodeKind({**_IMAGE, "width": _int(0), "height": _int(0), **_SCALING}, image, _scale),
+        "ImageScale": NodeKind(
+            {**_IMAGE, "upscale_method": (_METHODS, {}), "width": _int(0), "height": _int(0), **_CROP}, image, _scale
+        ),
         "LoadImage": NodeKind({"image": _TEXT}, image, _load_image, file_input="image"),
+        "LoadVideo": NodeKind({"file": _TEXT}, ("VIDEO",), _load_video, file_input="file"),
+        "GetVideoComponents": NodeKind({"video": ("VIDEO", {})}, ("IMAGE", "AUDIO", "FLOAT"), _video_components),
         "LoadAudio": NodeKind({"audio": _TEXT}, ("AUDIO",), _load_audio, file_input="audio"),
         "SaveImage": NodeKind({**_IMAGES, **_PREFIX}, run=_save_image, **saves),
+        "SaveImageDataSetToFolder": NodeKind(
+            {**_IMAGES, "folder_name": _TEXT, **_PREFIX, "mode": (["overwrite", "increment"], {})},
+            run=_save_dataset,
+            **saves,
+        ),
         "PreviewImage": NodeKind(_IMAGES, run=_preview_image, **saves),
         "SaveAnimatedWEBP": NodeKind({**_IMAGES, **_PREFIX, **_FPS}, run=_animated_webp, **saves),
         "CreateVideo": NodeKind({**_IMAGES, **_FPS}, ("VIDEO",), _create_video),
-        "SaveVideo": NodeKind({"video": ("VIDEO", {}), **_PREFIX}, run=_save_video, **saves),
+        "SaveVideo": NodeKind(
+            {"video": ("VIDEO", {}), **_PREFIX, "format": (["auto", "mp4"], {}), "codec": (["auto", "h264"], {})},
+            run=_save_video,
+            **saves,
+        ),
         "SaveWEBM": NodeKind({**_IMAGES, **_PREFIX, **_FPS}, run=_save_webm, **saves),
         "VHS_VideoCombine": NodeKind({**_IMAGES, **_PREFIX}, run=_combine, **saves),
         "EmptyAudio": NodeKind(
@@ -273,7 +327,3 @@ def _kinds() -> dict[str, NodeKind]:
         "NotANumber": NodeKind(_IMAGE, run=_not_a_number, **saves),
         "LargeOutput": NodeKind({**_IMAGE, "megabytes": _int(1, 64)}, run=_large_output, **saves),
     }
-
-
-KINDS = _kinds()
-"""All node classes, by class type."""

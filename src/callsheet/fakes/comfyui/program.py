@@ -22,7 +22,7 @@ def main() -> None:
     """Serve until killed. Like the real program, it detects a used port only at the end of its start."""
     options = _flags().parse_args()
     base = Path(options.base_directory or ".")
-    print("Checkpoint files will always be loaded safely.", file=sys.stderr, flush=True)  # noqa: T201
+    _log("Checkpoint files will always be loaded safely.")
     if not (base / "custom_nodes").is_dir():
         print(f"FileNotFoundError: {base / 'custom_nodes'}", file=sys.stderr, flush=True)  # noqa: T201
         sys.exit(1)
@@ -37,6 +37,11 @@ def main() -> None:
     asyncio.run(_serve(options, base))
 
 
+def _log(text: str) -> None:
+    """Print a line of the log, in color as the real program does, also without a terminal."""
+    print(f"\x1b[32m[INFO]\x1b[0m {text}", file=sys.stderr, flush=True)  # noqa: T201
+
+
 def _flags() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser()
     for name in ("--listen", "--base-directory", "--temp-directory", "--database-url", "--front-end-root"):
@@ -48,13 +53,29 @@ def _flags() -> argparse.ArgumentParser:
     flags.add_argument(
         "--never-run", action="store_true", help="accept prompts and run none, as with a dead executor thread"
     )
+    flags.add_argument(
+        "--end-executor",
+        action="store_true",
+        help="accept prompts, and report that the thread that runs them has ended",
+    )
     flags.add_argument("--break-at-start", action="store_true", help="fail at the start, as with a wrong driver")
     return flags
 
 
 async def _serve(options: argparse.Namespace, base: Path) -> None:
     server = FakeComfyUI(base, argv=sys.argv)
-    server.executor.dead = options.never_run
-    print(f"pid {os.getpid()}\nTo see the GUI go to: http://127.0.0.1:{options.port}", file=sys.stderr, flush=True)  # noqa: T201
+    server.executor.dead = options.never_run or options.end_executor
+    ending = asyncio.create_task(_end_executor(server)) if options.end_executor else None
+    _log(f"pid {os.getpid()}")
+    _log(f"To see the GUI go to: http://127.0.0.1:{options.port}")
     async with serve_app(server.app(), port=options.port):
         await asyncio.Event().wait()
+    if ending is not None:
+        ending.cancel()
+
+
+async def _end_executor(server: FakeComfyUI) -> None:
+    while not server.accepted:  # noqa: ASYNC110 - the fake has no event for it
+        await asyncio.sleep(0.05)
+    error = "Exception in thread Thread-1 (prompt_worker):\nTypeError: '<' not supported between 'dict' and 'dict'"
+    print(error, file=sys.stderr, flush=True)  # noqa: T201

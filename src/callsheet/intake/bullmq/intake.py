@@ -13,6 +13,7 @@ from bullmq import Job
 from callsheet.domain.errors import ConfigurationError
 from callsheet.domain.event_types import EventType
 from callsheet.intake.bullmq.queue import BullQueue, LockLost
+from callsheet.intake.content_generation import content_generation, written_texts
 from callsheet.intake.contract import (
     Claimed,
     Delivery,
@@ -26,8 +27,8 @@ from callsheet.intake.contract import (
     Update,
 )
 from callsheet.intake.job_result import error_stack, rejection_text
+from callsheet.intake.lora_training import lora_training
 from callsheet.intake.mappings import Payload, PlanMapping, find_mapping, plan_in_body, product_id, require_object
-from callsheet.intake.not_yet import not_available
 from callsheet.intake.redis_connection import connection_options
 from callsheet.intake.video_generation import video_generation
 from callsheet.settings import Settings
@@ -37,13 +38,17 @@ log = structlog.get_logger(__name__)
 MAPPINGS: Mapping[str, PlanMapping] = {
     "plan": plan_in_body,
     "video-generation": video_generation,
-    "content-generation": not_available("content-generation"),
-    "lora-training": not_available("lora-training"),
+    "content-generation": content_generation,
+    "lora-training": lora_training,
 }
 """Built-in mappings of the data of a job to a plan."""
 
 _MAX_LOG_LINE = 2000
 """Characters."""
+_MAX_TAKEN = 50
+"""Jobs that are taken together."""
+_GIVE_BACK_TIMEOUT = 3.0
+"""Seconds."""
 
 
 class BullMQIntake(Intake):
@@ -85,34 +90,59 @@ class BullMQIntake(Intake):
 
     async def receive(self) -> AsyncIterator[Delivery]:
         """Yield jobs of all queues."""
-        taken: asyncio.Queue[Delivery] = asyncio.Queue(maxsize=1)
-        loops: set[asyncio.Task[None]] = set()
+        taken: asyncio.Queue[list[Delivery]] = asyncio.Queue(maxsize=1)
+        loops: set[asyncio.Task[Any]] = set()
         for queue in self._queues.values():
             loops.add(asyncio.create_task(self._take_from(queue, taken)))
             loops.add(asyncio.create_task(self._return_stalled(queue)))
         try:
             while True:
-                delivery = await taken.get()
-                self._taken.pop((delivery.key.source, delivery.key.message_id), None)
-                yield delivery
+                for delivery in await _next(taken, loops):
+                    self._taken.pop((delivery.key.source, delivery.key.message_id), None)
+                    yield delivery
         finally:
-            while loops:
-                # Again each second: the client library can lose a cancellation.
-                for task in loops:
-                    task.cancel()
-                _, loops = await asyncio.wait(loops, timeout=1)
+            await _stop(loops)
+            await self._give_back()
 
-    async def _take_from(self, queue: BullQueue, taken: "asyncio.Queue[Delivery]") -> None:
+    async def _give_back(self) -> None:
+        """Return the jobs that were taken and not handed on. Otherwise they come back when their locks expire."""
+        taken, self._taken = self._taken, {}
+        try:
+            async with asyncio.timeout(_GIVE_BACK_TIMEOUT):
+                await asyncio.gather(
+                    *(self._queues[queue].give_back(job_id, token) for (queue, job_id), token in taken.items())
+                )
+        except (SourceUnavailable, TimeoutError) as error:
+            log.warning("jobs could not be returned to the queue at once", jobs=len(taken), error=str(error))
+
+    async def _take_from(self, queue: BullQueue, taken: "asyncio.Queue[list[Delivery]]") -> None:
+        size = 1
         while True:
             try:
-                job = await queue.take()
+                size = min(size, self.context.room)
+                jobs = await self._take(queue, size)
+                # More at a time while the queue is never empty.
+                size = min(2 * size, _MAX_TAKEN) if len(jobs) == size else max(1, len(jobs))
+                if jobs:
+                    await taken.put([_delivery(queue.name, job) for job in jobs])
+                else:
+                    await queue.wait()
             except SourceUnavailable as error:
                 log.warning("the queue does not respond, retrying", queue=queue.name, error=str(error))
                 await asyncio.sleep(1)
-                continue
-            if job is not None:
-                self._taken[queue.name, job.id] = str(job.token)
-                await taken.put(_delivery(queue.name, job))
+
+    async def _take(self, queue: BullQueue, size: int) -> list[Job]:
+        taking = asyncio.create_task(queue.take(size), name="bullmq take")
+        try:
+            # Not interrupted: jobs whose replies were lost would come back only when their locks expire.
+            await asyncio.shield(taking)
+        finally:
+            if not taking.done():
+                await asyncio.wait({taking})
+            if not taking.cancelled() and taking.exception() is None:
+                for job in taking.result():
+                    self._taken[queue.name, job.id] = str(job.token)
+        return taking.result()
 
     @staticmethod
     async def _return_stalled(queue: BullQueue) -> None:
@@ -156,6 +186,10 @@ class BullMQIntake(Intake):
         except LockLost as error:
             log.warning("another worker has the job", job=message.key.message_id, error=str(error))
 
+    def result(self, outcome: Outcome) -> Mapping[str, Any]:
+        """Return the result of a job, with the texts of `content-generation`."""
+        return {**super().result(outcome), **written_texts(outcome)}
+
     def will_retry(self, message: Claimed, failure: Rejection | Outcome) -> bool:
         """Return whether BullMQ makes another attempt: there is one left, and the failure is not final."""
         return not _is_final(failure) and bool(message.claim.get("attemptsLeft"))
@@ -169,22 +203,56 @@ class BullMQIntake(Intake):
 
     async def keep_alive(self, messages: Collection[Claimed]) -> None:
         """Extend the locks of jobs."""
-        tokens: dict[str, dict[str, str]] = defaultdict(dict)
+        locks = self._locks(messages)
         for (queue, job_id), token in self._taken.items():
-            tokens[queue][job_id] = token
-        for message in messages:
-            tokens[message.key.source][message.key.message_id] = message.claim["token"]
-        for queue, locks in tokens.items():
-            if queue in self._queues:
-                await self._queues[queue].extend_locks(locks)
+            locks[queue].setdefault(job_id, token)
+        for name, source in self._queues.items():
+            source.forget_all_but(locks[name].keys())
+        await self._extend(locks)
 
     async def adopted(self, messages: Collection[OpenMessage]) -> None:
         """Extend the locks that a process held that has ended."""
-        await self.keep_alive(messages)
+        await self._extend(self._locks(messages))
+
+    @staticmethod
+    def _locks(messages: Collection[Claimed]) -> dict[str, dict[str, str]]:
+        """Return the token of each job, by queue and id."""
+        tokens: dict[str, dict[str, str]] = defaultdict(dict)
+        for message in messages:
+            tokens[message.key.source][message.key.message_id] = message.claim["token"]
+        return tokens
+
+    async def _extend(self, locks: Mapping[str, Mapping[str, str]]) -> None:
+        for queue, tokens in locks.items():
+            if queue in self._queues:
+                await self._queues[queue].extend_locks(tokens)
 
     async def backlog(self) -> int:
         """Return the number of jobs that wait in all queues."""
         return sum([await queue.backlog() for queue in self._queues.values()])
+
+
+async def _next(taken: "asyncio.Queue[list[Delivery]]", loops: set[asyncio.Task[Any]]) -> list[Delivery]:
+    """Return the next jobs. Raises the error of a loop that has ended."""
+    if taken.empty():
+        getting = asyncio.create_task(taken.get())
+        try:
+            await asyncio.wait({getting, *loops}, return_when=asyncio.FIRST_COMPLETED)
+            for loop in loops:
+                if loop.done():
+                    loop.result()
+            return getting.result()
+        finally:
+            getting.cancel()
+    return taken.get_nowait()
+
+
+async def _stop(loops: set[asyncio.Task[Any]]) -> None:
+    while loops:
+        # Again each second: the client library can lose a cancellation.
+        for task in loops:
+            task.cancel()
+        _, loops = await asyncio.wait(loops, timeout=1)
 
 
 def parse_queues(settings: Settings) -> dict[str, str]:

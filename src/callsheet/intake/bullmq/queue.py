@@ -4,20 +4,23 @@ The scripts of the package `bullmq` do all changes; they are the same Lua as in 
 token that is stored with the message lets any process continue after a restart, without a redelivery.
 """
 
+import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import uuid4
 
 from bullmq import Job, Worker
 from bullmq.custom_errors import UnrecoverableError
-from redis.asyncio import Redis
+from bullmq.redis_connection import loadScript
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from callsheet.intake.contract import SourceUnavailable
+from callsheet.intake.pipelined_redis import PipelinedRedis
 from callsheet.intake.redis_connection import UNAVAILABLE
 
 _DRAIN_DELAY = 1
@@ -29,6 +32,8 @@ _GONE = ("Missing key", "is not in the")
 """Beginnings of the errors of a job that was removed, or has ended already."""
 _JSON_FIELDS = (("data", "null", object), ("opts", "{}", dict), ("progress", "0", object), ("stacktrace", "[]", list))
 """JSON fields of a job, with a default and the type of their values."""
+_END_FIELDS = ("name", "opts", "attemptsMade", "atm", "stacktrace")
+"""Fields of a job that its end depends on. Its data, which can be large, does not belong to them."""
 _NUMBERS = ("delay", "priority", "timestamp", "finishedOn", "processedOn", "ats", "atm", "attemptsMade", "stc")
 _NO_LOCK = "Missing lock"
 _OTHER_LOCK = "Lock mismatch"
@@ -39,7 +44,10 @@ class LockLost(Exception):
 
 
 class BullQueue:
-    """A queue. Every method raises SourceUnavailable while Redis does not respond."""
+    """A queue. Every method raises SourceUnavailable while Redis does not respond.
+
+    Concurrent calls share round trips: the scripts of many jobs are sent together.
+    """
 
     def __init__(self, name: str, *, prefix: str, lock_duration: float, connection: Mapping[str, Any]) -> None:
         """Open a queue. `lock_duration` is in seconds. `connection` has the options of a Redis client."""
@@ -47,7 +55,7 @@ class BullQueue:
         self._lock_ms = int(lock_duration * 1000)
         self._prefix = f"{prefix}:{name}:"
         encoded = base64.b64encode(name.encode()).decode()
-        self._client = Redis(
+        self._client = PipelinedRedis(
             **connection,
             decode_responses=True,
             # Failed calls are repeated by the runner, which also logs them.
@@ -69,22 +77,53 @@ class BullQueue:
             },
         )
         self._worker._client_name_set = True
+        self._end_fields: dict[str, dict[str, str]] = {}
+        """What the end of each taken job depends on. It does not change until then, so it is not read again."""
+        # The package's own `addLog` writes the log of a removed job, too.
+        self._add_log = self._client.register_script(loadScript("addLog-2.lua"))
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
 
-    async def take(self) -> Job | None:
-        """Take the next job with a token of its own (`Job.token`). Waits up to a second; then returns None."""
-        token = uuid4().hex
+    async def take(self, limit: int) -> list[Job]:
+        """Take the next jobs without waiting, each with a token of its own (`Job.token`)."""
         worker = self._worker
+        tokens = [uuid4().hex for _ in range(limit)]
         async with _available():
-            data, job_id, _, delay_until = await worker.backend.moveToActive(token, worker.opts)
-            if data and job_id is not None:
-                return await worker.nextJobFromJobData(_readable(data), str(job_id), 0, 0, token)
-            worker.blockUntil = max(int(delay_until or 0), 0)
-            await worker.waitForJob()
-            return None
+            replies = await asyncio.gather(*(worker.backend.moveToActive(token, worker.opts) for token in tokens))
+            jobs = [
+                await self._taken_job(data, str(job_id), token)
+                for token, (data, job_id, _, _) in zip(tokens, replies, strict=True)
+                if data and job_id is not None
+            ]
+        # Of the last one: when the first delayed job is due.
+        worker.blockUntil = max(int(replies[-1][3] or 0), 0)
+        return jobs
+
+    async def _taken_job(self, data: dict[str, str], job_id: str, token: str) -> Job:
+        job: Job = await self._worker.nextJobFromJobData(_readable(data), job_id, 0, 0, token)
+        self._end_fields[job_id] = {name: data[name] for name in _END_FIELDS if name in data}
+        return job
+
+    def forget_all_but(self, job_ids: Collection[str]) -> None:
+        """Forget the jobs that this process has taken and no longer has."""
+        for job_id in self._end_fields.keys() - job_ids:
+            del self._end_fields[job_id]
+
+    async def wait(self) -> None:
+        """Wait until there may be jobs to take, up to a second."""
+        async with _available():
+            await self._worker.waitForJob()
+
+    async def give_back(self, job_id: str, token: str) -> None:
+        """Return a job that was taken and not started. Without an effect if it is gone, or another worker has it."""
+
+        async def delay(job: Job) -> None:
+            await job.moveToDelayed(int(time.time() * 1000), token)
+
+        with suppress(LockLost):
+            await self._end(job_id, token, delay)
 
     async def extend_locks(self, tokens: Mapping[str, str]) -> None:
         """Extend the locks of jobs, by job id. A lock that has expired is taken again if the job is still active."""
@@ -122,8 +161,8 @@ class BullQueue:
     async def add_log(self, job_id: str, lines: Sequence[str]) -> None:
         """Add lines to the log of a job. Without an effect for a removed job."""
         async with _available():
-            for line in lines:
-                await self._worker.backend.addLog(job_id, line, 0)
+            keys = [f"{self._prefix}{job_id}", f"{self._prefix}{job_id}:logs"]
+            await asyncio.gather(*(self._add_log(keys=keys, args=[job_id, line, ""]) for line in lines))
 
     async def complete(self, job_id: str, token: str, result: Any) -> None:
         """Move a job to completed. Without an effect if it was removed or has ended."""
@@ -142,11 +181,8 @@ class BullQueue:
 
     async def _end(self, job_id: str, token: str, move: Any) -> None:
         async with _available():
-            job = await self._job(job_id)
-            if job is None:
-                return
             try:
-                await move(job)
+                await move(await self._job(job_id))
             except TypeError as error:
                 text = str(error)
                 if _NO_LOCK in text and await self._lock_again(job_id, token):
@@ -158,9 +194,12 @@ class BullQueue:
                 else:
                     raise
 
-    async def _job(self, job_id: str) -> Job | None:
-        data = await self._worker.backend.getJobData(job_id)
-        return Job.fromJSON(self._worker, _readable(data), job_id) if data else None
+    async def _job(self, job_id: str) -> Job:
+        data = self._end_fields.pop(job_id, None)
+        if data is None:
+            values: list[Any] = await self._client.hmget(f"{self._prefix}{job_id}", _END_FIELDS)
+            data = {name: value for name, value in zip(_END_FIELDS, values, strict=True) if value is not None}
+        return Job.fromJSON(self._worker, _readable(data), job_id)
 
     async def backlog(self) -> int:
         """Return the number of jobs that wait."""
@@ -184,16 +223,19 @@ def _readable(data: dict[str, str]) -> dict[str, str]:
     """Return the fields of a job without those that cannot be parsed, so that the job can be rejected."""
     checked = dict(data)
     for name, default, kind in _JSON_FIELDS:
-        try:
-            readable = isinstance(json.loads(checked.get(name, default)), kind)
-        except (ValueError, RecursionError):
-            readable = False
-        if not readable:
+        if name in data and not _is_json(data[name], kind):
             checked[name] = default
     for name in _NUMBERS:
         if not checked.get(name, "0").isdecimal():
             del checked[name]
     return checked
+
+
+def _is_json(text: str, kind: type) -> bool:
+    try:
+        return isinstance(json.loads(text), kind)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _stack_traces(job: Job, newest: str) -> list[str]:

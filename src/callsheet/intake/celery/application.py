@@ -1,11 +1,15 @@
 """The Celery application: its configuration, and its tasks, which hand each message to the intake."""
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from celery import Celery, Task
+from celery.app.task import Context
+from celery.app.trace import TraceInfo, trace_ok_t
 from celery.exceptions import Ignore, Reject
+from celery.states import IGNORED
 
 from callsheet.intake.celery.link import IntakeLink, LinkClosed
 from callsheet.intake.celery.tasks import QUEUES
@@ -82,28 +86,63 @@ def create_app(read_configuration: Callable[[], Mapping[str, Any]]) -> Celery:
 def add_tasks(app: Celery, names: Iterable[str], link: IntakeLink | None = None) -> dict[str, Task]:
     """Register tasks that hand their messages to the intake at the other end of `link`. Returns them by name."""
 
-    def hand_over(task: Task, *args: Any, **kwargs: Any) -> None:
+    def run(_task: Task, *_args: Any, **_kwargs: Any) -> None:
         if link is None:
             raise RuntimeError(NO_INTAKE)
-        request = task.request
+        raise refusals.newest  # `hand_over` has handed the message over before
+
+    return {
+        name: app.task(name=name, bind=True, acks_late=True, shared=False, throws=(ValueError,))(run) for name in names
+    }
+
+
+class _Refusals(threading.local):
+    """Why the intake did not take the message that a thread has handed over."""
+
+    newest: Exception
+
+
+refusals = _Refusals()
+
+
+class _Ignored:
+    """What a task returns whose end is reported by another process."""
+
+    exception = Ignore()
+
+
+_IGNORED = trace_ok_t(_Ignored(), TraceInfo(IGNORED), 0.0, None)
+Trace: TypeAlias = Callable[[str, Sequence[Any], Mapping[str, Any], Mapping[str, Any]], Any]
+
+
+def hand_over(task: Task, link: IntakeLink) -> Trace:
+    """Return the function with which Celery runs a task: it hands the message to the intake.
+
+    Celery's own would do the same with the exception `Ignore`, and format its traceback, which costs more than all the
+    rest. It is used for a message that the intake refuses.
+    """
+    refuse: Trace = task.__trace__
+
+    def trace(uuid: str, args: Sequence[Any], kwargs: Mapping[str, Any], request: Mapping[str, Any]) -> Any:
+        context = Context(request or {}, args=args, called_directly=False, kwargs=kwargs)
+        delivery = context.delivery_info or {}
         message = {
             "name": task.name,
             "args": args,
             "kwargs": kwargs,
-            "queue": request.delivery_info.get("routing_key"),
-            "priority": request.delivery_info.get("priority"),
-            "request": {field: getattr(request, field, None) for field in _SAVED_FIELDS},
+            "queue": delivery.get("routing_key"),
+            "priority": delivery.get("priority"),
+            "request": {field: getattr(context, field, None) for field in _SAVED_FIELDS},
         }
         try:
             error = link.hand_over(message)
         except LinkClosed:
-            raise Reject("the intake stops", requeue=True) from None
-        if error is not None:
-            raise ValueError(error)
-        # The message is in the database: it can be acknowledged. The intake reports the result.
-        raise Ignore
+            refusals.newest = Reject("the intake stops", requeue=True)
+        else:
+            if error is None:
+                # The message is in the database: it can be acknowledged. The intake reports the result.
+                return _IGNORED
+            refusals.newest = ValueError(error)
+        return refuse(uuid, args, kwargs, request)
 
-    return {
-        name: app.task(name=name, bind=True, acks_late=True, shared=False, throws=(ValueError,))(hand_over)
-        for name in names
-    }
+    return trace

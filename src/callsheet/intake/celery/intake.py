@@ -12,11 +12,12 @@ from typing import Any, ClassVar, TypeVar
 
 import structlog
 
+from callsheet.db.group_commit import GroupCommit
 from callsheet.domain.errors import DatabaseUnavailable
 from callsheet.domain.queues import canonical_queue, priority_of
 from callsheet.intake.celery.application import configuration, create_app
-from callsheet.intake.celery.results import TaskResults
-from callsheet.intake.celery.tasks import MAPPINGS, body_of, served_queues, task_mappings
+from callsheet.intake.celery.results import Success, TaskResults
+from callsheet.intake.celery.tasks import MAPPINGS, POSITIONS, body_of, served_queues, task_mappings
 from callsheet.intake.celery.worker_process import WorkerProcess
 from callsheet.intake.contract import (
     Claimed,
@@ -36,10 +37,12 @@ from callsheet.intake.mappings import Payload, find_mapping
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
-_WORKER_THREADS = 16
+_WORKER_THREADS = 64
 """Messages that the worker hands over at the same time."""
 _RESULT_THREADS = 8
 """Results that are written at the same time."""
+_MAX_SUCCESSES = 100
+"""Results that are written together."""
 _FAILS_FAST = {
     # The calls are repeated by the runner, and must not hold a thread.
     "task_publish_retry": False,
@@ -71,6 +74,7 @@ class CeleryIntake(Intake):
             "log_level": settings.log_level,
             "log_json": settings.log_json,
         }
+        self._successes: GroupCommit[Success, None] = GroupCommit(self._write_successes, max_size=_MAX_SUCCESSES)
         self._worker: WorkerProcess | None = None
         self._taken: asyncio.Queue[Delivery | int] = asyncio.Queue()
         """Deliveries, or the exit status of a worker. The worker limits their number."""
@@ -136,9 +140,11 @@ class CeleryIntake(Intake):
     async def plan(self, delivery: Delivery) -> Mapping[str, Any]:
         """Return the plan for the arguments of a task, by the mapping of its name."""
         task, settings = delivery.body, self.context.settings
-        body = body_of(task["args"], task["kwargs"])
+        mapping = self._mappings[task["name"]]
+        names = next((names for name, names in POSITIONS.items() if mapping is MAPPINGS[name]), ())
+        body = body_of(task["args"], task["kwargs"], names)
         key = delivery.key
-        plan = self._mappings[task["name"]](Payload(key.source, task["name"], key.message_id, body, settings))
+        plan = mapping(Payload(key.source, task["name"], key.message_id, body, settings))
         return _with_priority(plan, key.source, task["priority"])
 
     async def accepted(self, message: OpenMessage) -> None:
@@ -160,6 +166,8 @@ class CeleryIntake(Intake):
 
     async def report(self, message: OpenMessage, update: Update) -> None:
         """Store the progress: as state of the task, under `task_status:<id>`, and on `task_progress:<id>`."""
+        if update.execution is not None:
+            return  # it has ended: `finish` replaces this state at once
         meta = _meta(message, update.progress, "running" if update.started else "queued", update.text)
         await self._in_thread(self._results.progress, message.claim["request"], message.claim["name"], meta)
 
@@ -169,7 +177,7 @@ class CeleryIntake(Intake):
         meta = _meta(message, 1.0 if outcome.succeeded else None, str(outcome.execution.status), None)
         if outcome.succeeded:
             runtime = time.time() - message.claim["takenAt"]
-            await self._in_thread(self._results.succeed, request, name, task_result(outcome), meta, runtime)
+            await self._successes.write(Success(request, name, task_result(outcome), meta, runtime))
         elif outcome.cancelled:
             await self._in_thread(self._results.revoke, request, name, meta)
         else:
@@ -200,6 +208,14 @@ class CeleryIntake(Intake):
         hidden = [task_id for task_id in task_ids if self._open.pop(task_id, None) is not None]
         if hidden and self._worker is not None:
             self._worker.send({"closed": hidden})
+
+    async def _write_successes(self, successes: list[Success]) -> list[Exception | None]:
+        try:
+            await self._in_thread(self._results.succeed, successes)
+        except SourceUnavailable as error:
+            # Returned, not raised: they are not tried again in smaller groups.
+            return [error] * len(successes)
+        return [None] * len(successes)
 
     async def _in_thread(self, work: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)

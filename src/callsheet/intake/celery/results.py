@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from celery import Celery
@@ -24,6 +25,21 @@ PROGRESS = "PROGRESS"
 """State of a task whose execution was not finished."""
 _PRIORITIES = ("", *(f"{PRIORITY_SEPARATOR}{step}" for step in (3, 6, 9)))
 """Endings of the lists of a queue, by priority."""
+_MAX_SHOWN = 1000
+"""Characters of a result or error in an event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """A task that has succeeded."""
+
+    request: Mapping[str, Any]
+    name: str
+    result: Any
+    meta: Mapping[str, Any]
+    """Its last progress."""
+    runtime: float
+    """Seconds."""
 
 
 @contextmanager
@@ -57,23 +73,68 @@ class TaskResults:
                 return  # reported before a crash
             if not context.ignore_result:
                 self._app.backend.store_result(context.id, dict(meta), PROGRESS, request=context)
-            self._publish(context.id, meta)
+            self._publish({context.id: meta})
             self._send_event("task-progress", context, **meta)
 
-    def succeed(
-        self, request: Mapping[str, Any], name: str, result: Any, meta: Mapping[str, Any], runtime: float
-    ) -> None:
-        """Store a result, and continue what waits for it. `runtime` is in seconds."""
-        context = _context(request, name)
+    def succeed(self, successes: Sequence[Success]) -> None:
+        """Store results, and continue what waits for them."""
+        contexts = [_context(success.request, success.name) for success in successes]
         with _source_errors():
-            if self._has_ended(context):
-                self._count_chord_part(context, SUCCESS, result)
-            else:
-                # The result is stored last: if it is there, all before was done.
-                self._continue(context, result)
-                self._app.backend.mark_as_done(context.id, result, context, not context.ignore_result)
-            self._publish(context.id, meta)
-            self._send_event("task-succeeded", context, result=repr(result)[:1000], runtime=runtime)
+            together: list[tuple[Context, Any]] = []
+            for success, context in zip(successes, contexts, strict=True):
+                if _is_awaited(context):
+                    self._succeed_one(context, success.result)
+                else:
+                    together.append((context, success.result))
+            self._store_together(together)
+            self._publish({context.id: success.meta for success, context in zip(successes, contexts, strict=True)})
+            self._send_successes(successes, contexts)
+
+    def _succeed_one(self, context: Context, result: Any) -> None:
+        if self._has_ended(context):
+            self._count_chord_part(context, SUCCESS, result)
+            return
+        # The result is stored last: if it is there, all before was done.
+        self._continue(context, result)
+        self._app.backend.mark_as_done(context.id, result, context, not context.ignore_result)
+
+    def _store_together(self, results: Sequence[tuple[Context, Any]]) -> None:
+        """Store the results of tasks that nothing follows, as the backend does, with two round trips for all.
+
+        As there, what is stored for a task that has ended is not replaced.
+        """
+        if not results:
+            return
+        backend = self._app.backend
+        keys = [backend.get_key_for_task(context.id) for context, _ in results]
+        with backend.client.pipeline(transaction=False) as pipe:
+            for (context, result), key, stored in zip(results, keys, backend.mget(keys), strict=True):
+                if stored is not None and backend.decode_result(stored)["status"] in READY_STATES:
+                    continue
+                encoded = backend.encode_result(result, SUCCESS)
+                meta = backend._get_result_meta(result=encoded, state=SUCCESS, traceback=None, request=context)
+                text = backend.encode({**meta, "task_id": context.id})
+                pipe.set(key, text, ex=RESULT_EXPIRY)
+                pipe.publish(key, text)
+            pipe.execute()
+
+    def _send_successes(self, successes: Sequence[Success], contexts: Sequence[Context]) -> None:
+        """Send the events of tasks as one message."""
+        with (
+            self._app.amqp.producer_pool.acquire(block=True) as producer,
+            self._app.events.Dispatcher(
+                producer.connection,
+                self._hostname,
+                channel=producer.channel,
+                buffer_while_offline=False,
+                buffer_group={"task"},
+                buffer_limit=len(successes) + 1,
+            ) as dispatcher,
+        ):
+            for success, context in zip(successes, contexts, strict=True):
+                shown = repr(success.result)[:_MAX_SHOWN]
+                self._send(dispatcher, "task-succeeded", context, result=shown, runtime=success.runtime)
+            dispatcher.flush(errors=False)
 
     def fail(
         self, request: Mapping[str, Any], name: str, error: Exception, traceback: str, meta: Mapping[str, Any]
@@ -87,8 +148,8 @@ class TaskResults:
                 self._app.backend.mark_as_failure(
                     context.id, error, traceback=traceback, request=context, store_result=not context.ignore_result
                 )
-            self._publish(context.id, meta)
-            self._send_event("task-failed", context, exception=repr(error)[:1000], traceback=traceback)
+            self._publish({context.id: meta})
+            self._send_event("task-failed", context, exception=repr(error)[:_MAX_SHOWN], traceback=traceback)
 
     def revoke(self, request: Mapping[str, Any], name: str, meta: Mapping[str, Any]) -> None:
         """Mark a task as revoked."""
@@ -100,7 +161,7 @@ class TaskResults:
                 self._app.backend.mark_as_revoked(
                     context.id, "revoked", request=context, store_result=not context.ignore_result
                 )
-            self._publish(context.id, meta)
+            self._publish({context.id: meta})
             self._send_event("task-revoked", context, terminated=True, signum=None, expired=False)
 
     def _has_ended(self, context: Context) -> bool:
@@ -127,18 +188,28 @@ class TaskResults:
             following = maybe_signature(context.chain[-1], app=self._app)
             following.apply_async((result,), chain=context.chain[:-1], **options)
 
-    def _publish(self, task_id: str, meta: Mapping[str, Any]) -> None:
-        text = json.dumps(meta)
-        with self._app.backend.client.pipeline() as pipe:
-            pipe.set(f"task_status:{task_id}", text, ex=RESULT_EXPIRY)
-            pipe.publish(f"task_progress:{task_id}", text)
+    def _publish(self, metas: Mapping[str, Mapping[str, Any]]) -> None:
+        with self._app.backend.client.pipeline(transaction=False) as pipe:
+            for task_id, meta in metas.items():
+                text = json.dumps(meta)
+                pipe.set(f"task_status:{task_id}", text, ex=RESULT_EXPIRY)
+                pipe.publish(f"task_progress:{task_id}", text)
             pipe.execute()
 
     def _send_event(self, kind: str, context: Context, **fields: Any) -> None:
         with self._app.events.default_dispatcher(hostname=self._hostname) as dispatcher:
-            dispatcher.send(kind, uuid=context.id, name=context.task, timestamp=time.time(), **fields)
+            self._send(dispatcher, kind, context, **fields)
+
+    @staticmethod
+    def _send(dispatcher: Any, kind: str, context: Context, **fields: Any) -> None:
+        dispatcher.send(kind, uuid=context.id, name=context.task, timestamp=time.time(), **fields)
 
 
 def _context(request: Mapping[str, Any], name: str) -> Context:
     given = {key: value for key, value in request.items() if key != "delivery_info"}
     return Context(given, task=name, delivery_info=request.get("delivery_info") or {})
+
+
+def _is_awaited(context: Context) -> bool:
+    """Return whether something follows the end of a task, or its result is not stored."""
+    return bool(context.ignore_result or context.chord or context.chain or context.callbacks)

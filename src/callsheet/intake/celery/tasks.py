@@ -1,6 +1,6 @@
 """The tasks of the application by name: their queues, and how their arguments become a plan."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from callsheet.domain.errors import BadParams, ConfigurationError, Problem
@@ -60,6 +60,28 @@ def _render(payload: Payload) -> PlanData:
     return _plan_of(payload, "render", params)
 
 
+def _deal(payload: Payload) -> PlanData:
+    """Return the plan of a change of a deal."""
+    return _plan_of(payload, "attribute-deal", _without_previous(payload))
+
+
+def _fatigue(payload: Payload) -> PlanData:
+    """Return the plan of a look at the ads of a tenant; without arguments, at those of all."""
+    return _plan_of(payload, "monitor-fatigue", _without_previous(payload))
+
+
+def _winner(payload: Payload) -> PlanData:
+    """Return the plan that indexes a creative; without arguments, the one that renews the index of a tenant."""
+    params = _without_previous(payload)
+    for name, other in (("creative_dna", "attributes"), ("creativeDna", "attributes")):
+        if name in params:
+            params[other] = params.pop(name)
+    tenant: dict[str, Any] = {name: params.pop(name) for name in ("tenantId", "tenant_id") if name in params}
+    if "creatives" not in params and params:
+        params = {"creatives": [params]}
+    return _plan_of(payload, "index-winners", {**tenant, **params})
+
+
 def _plan_of(payload: Payload, operation: str, params: Mapping[str, Any]) -> PlanData:
     job = {"id": operation, "operation": operation, "params": params}
     return {"name": f"{payload.name} {payload.message_id}"[:200], "jobs": [job]}
@@ -77,30 +99,35 @@ MAPPINGS: Mapping[str, PlanMapping] = {
     "generate_preview_task": _operation("preview"),
     "transcode_task": _operation("transcode"),
     "caption_task": _operation("caption"),
+    "process_hubspot_webhook": _deal,
+    "monitor_fatigue": _fatigue,
+    "monitor_all_ads_fatigue": _fatigue,
+    "auto_index_winner": _winner,
     **{
         name: not_available(name)
         for name in (
             "cleanup_task",
             "monitor_resources_task",
-            "process_hubspot_webhook",
-            "monitor_fatigue",
-            "monitor_all_ads_fatigue",
-            "auto_index_winner",
         )
     },
 }
 """Built-in mappings of the arguments of a task to a plan."""
 
 
-def body_of(args: list[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+POSITIONS: Mapping[str, tuple[str, ...]] = {"auto_index_winner": ("ad_id", "creative_dna")}
+"""Names of the arguments of built-in tasks that take other values than one object."""
+
+
+def body_of(args: list[Any], kwargs: Mapping[str, Any], names: Sequence[str] = ()) -> dict[str, Any]:
     """Return the arguments of a task as one object: dictionaries are merged, results of tasks are in `previous`.
 
-    Raises BadParams for other arguments.
+    `names` are those of the arguments if the first one is no object. Raises BadParams for other arguments.
     """
-    body: dict[str, Any] = {}
+    named = min(len(names), len(args)) if args and isinstance(args[0], str) else 0
+    body: dict[str, Any] = dict(zip(names, args[:named], strict=False))
     previous: list[Any] = []
     problems = []
-    for place, value in enumerate(args):
+    for place, value in enumerate(args[named:], named):
         if _is_result(value):
             previous.append(value)
         elif isinstance(value, list) and value and all(map(_is_result, value)):

@@ -21,7 +21,7 @@ from kombu.transport.redis import Transport
 from redis import Redis
 from redis.exceptions import RedisError
 
-from callsheet.intake.celery.application import PRIORITY_SEPARATOR, add_tasks, create_app
+from callsheet.intake.celery.application import PRIORITY_SEPARATOR, add_tasks, create_app, hand_over
 from callsheet.intake.celery.link import IntakeLink, LinkClosed
 from callsheet.intake.celery.wire_format import find_problem
 from callsheet.logs import configure_logging
@@ -53,13 +53,33 @@ class CheckingClient(Redis):
 class CheckingChannel(RedisChannel):
     """A channel with a checking client."""
 
+    _for_commands: CheckingClient | None = None
+
     def _get_client(self) -> type[CheckingClient]:
         super()._get_client()  # type: ignore[no-untyped-call] # checks the version of the package
         return CheckingClient
 
+    def _create_client(self, asynchronous: bool = False) -> CheckingClient:
+        """Return a client. The one for commands is kept: a new one for each costs more than the command."""
+        if asynchronous:
+            return super()._create_client(asynchronous=True)  # type: ignore[no-untyped-call, no-any-return]
+        if self._for_commands is None or self._for_commands.connection_pool is not self.pool:
+            self._for_commands = super()._create_client()  # type: ignore[no-untyped-call]
+        assert self._for_commands is not None  # noqa: S101 - made above
+        return self._for_commands
+
 
 class TolerantConsumer(Consumer):  # type: ignore[misc] # Celery has no types
     """A consumer that no message can end."""
+
+    link: ClassVar[IntakeLink]
+
+    def update_strategies(self) -> None:
+        """Prepare the tasks: those of the intake hand their messages over."""
+        super().update_strategies()
+        for task in self.app.tasks.values():
+            if not task.name.startswith("celery."):
+                task.__trace__ = hand_over(task, self.link)
 
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], None]:
         """Return the function that receives each message."""
@@ -134,6 +154,7 @@ def main(descriptor: int) -> None:
     add_tasks(app, given["tasks"], link)
     app.set_current()
     _Commands.install(link)
+    TolerantConsumer.link = link
     worker_ready.connect(lambda **_: link.send({"ready": True}), weak=False)
     link.start(on_close=lambda: os.kill(os.getpid(), signal.SIGTERM))
     Transport.Channel = CheckingChannel

@@ -32,6 +32,8 @@ log = structlog.get_logger(__name__)
 _MAX_DELAY = 30.0
 """Seconds between two polls of an API that does not respond."""
 
+_MAX_REQUESTS = 8
+"""Requests for a task at the same time."""
 _MAX_ID = 500
 """Characters of the id of a task. Another task is known by its digest."""
 
@@ -63,21 +65,37 @@ class PolledAPIIntake(Intake):
         await self._api.close()
 
     async def receive(self) -> AsyncIterator[Delivery]:
-        """Yield tasks: the next one at once, and after the interval if there was none."""
+        """Yield tasks: the next ones at once, and after the interval if there was none."""
+        size = 1
         while True:
-            try:
-                body = await self._api.take()
-            except SourceUnavailable:
-                self._failures += 1
-                delay = min(self._interval * 2 ** min(self._failures - 1, 10), max(self._interval, _MAX_DELAY))
-                await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - jitter
-                raise
-            self._failures = 0
-            if body is None:
+            size = min(size, self.context.room)
+            bodies = await self._take(size)
+            for delivery in await asyncio.gather(*(self._delivery(body) for body in bodies)):
+                yield delivery
+            if len(bodies) == size:
+                # More requests at the same time while each one brings a task.
+                size = min(2 * size, _MAX_REQUESTS)
+                continue
+            size = max(1, len(bodies))
+            if not bodies:
                 log.debug("No task available")
                 await asyncio.sleep(self._interval)
-            else:
-                yield await self._delivery(body)
+
+    async def _take(self, number: int) -> list[Any]:
+        """Ask for tasks, so many at the same time. A task that was handed out is never dropped for another's error."""
+        found = await asyncio.gather(*(self._api.take() for _ in range(number)), return_exceptions=True)
+        bodies = [body for body in found if body is not None and not isinstance(body, BaseException)]
+        error = next((each for each in found if isinstance(each, BaseException)), None)
+        if error is None:
+            self._failures = 0
+        elif not isinstance(error, SourceUnavailable):
+            raise error
+        elif not bodies:
+            self._failures += 1
+            delay = min(self._interval * 2 ** min(self._failures - 1, 10), max(self._interval, _MAX_DELAY))
+            await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - jitter
+            raise error
+        return bodies
 
     async def _delivery(self, body: Any) -> Delivery:
         identity = task_id(body)

@@ -1,13 +1,13 @@
 """The intake `redis-streams`."""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from importlib.metadata import version
 from types import TracebackType
 from typing import Any, ClassVar
 
 from callsheet.domain.document_limits import DocumentError
 from callsheet.domain.errors import BadInput, BadParams, Problem
 from callsheet.domain.event_types import EventType
+from callsheet.domain.events import Event
 from callsheet.domain.json_text import read_json
 from callsheet.domain.records import Execution
 from callsheet.domain.statuses import JobStatus
@@ -23,6 +23,7 @@ from callsheet.intake.contract import (
     Rejection,
     Update,
 )
+from callsheet.intake.redis_streams.capabilities import capability_manifest
 from callsheet.intake.redis_streams.config import load_configuration, redis_options
 from callsheet.intake.redis_streams.graph import (
     CAPABILITIES,
@@ -36,14 +37,11 @@ from callsheet.intake.redis_streams.messages import (
     DataUpdate,
     LanggraphWorkflow,
     NodeStatus,
-    PlaneCapabilityManifest,
     ProgressUpdate,
     StatusUpdate,
-    TaskCapability,
 )
 from callsheet.intake.redis_streams.stream import GraphStream
-from callsheet.operation_api.catalog import Catalog
-from callsheet.operation_api.manifest import describe
+from callsheet.intake.redis_streams.stream import Update as AnyUpdate
 
 _NODE_STATUS: Mapping[JobStatus, NodeStatus] = {
     JobStatus.SUCCEEDED: "completed",
@@ -60,6 +58,8 @@ _NODE_EVENTS: Mapping[str, NodeStatus] = {
     EventType.JOB_CANCELLED: "failed",
 }
 _ENDED = ("completed", "failed")
+_MAX_TAKEN = 50
+"""Entries that are taken together."""
 
 
 class RedisStreamsIntake(Intake):
@@ -81,6 +81,8 @@ class RedisStreamsIntake(Intake):
             consumer=f"callsheet-{context.owner}",
             idle=idle,
         )
+        self._last_updates: dict[MessageKey, list[AnyUpdate]] = {}
+        """Updates that go together with the end of a message."""
 
     @property
     def sources(self) -> Sequence[str]:
@@ -96,7 +98,7 @@ class RedisStreamsIntake(Intake):
     async def receive(self) -> AsyncIterator[Delivery]:
         """Yield entries of the stream."""
         while True:
-            for entry, fields in await self._stream.take():
+            for entry, fields in await self._stream.take(min(_MAX_TAKEN, self.context.room)):
                 key = MessageKey(self.name, self._config.streams.data, entry)
                 graph = fields.get(self._config.field)
                 if graph is None and "jobId" in fields:
@@ -125,64 +127,47 @@ class RedisStreamsIntake(Intake):
     async def report(self, message: OpenMessage, update: Update) -> None:
         """Publish what has happened. After the end of a node, the whole graph is stored."""
         graph = self._graph_of(message.claim["graph"])
-        nodes = {job_id: node_id for node_id, job_id in job_ids(graph).items()}
         ended = any(event.type in _NODE_EVENTS and event.type != EventType.JOB_RUNNING for event in update.events)
-        execution = await self.context.execution(message.execution_id) if ended else None
-        if execution is not None:
+        execution = update.execution
+        if ended and execution is None:
+            execution = await self.context.execution(message.execution_id, jobs=len(graph.nodes))
+        if ended and execution is not None:
             graph = updated_graph(graph, execution)
-            await self._stream.store_graph(graph)
-        outputs = {node.id: node for node in graph.nodes}
-        updates: list[ProgressUpdate | StatusUpdate | DataUpdate] = []
-        for event in update.events:
-            node_id = nodes.get(event.job_id or "")
-            if node_id is None:
-                continue
-            if event.type == EventType.JOB_PROGRESS:
-                progress = {"progress": event.data["progress"], "message": event.data.get("message")}
-                updates.append(ProgressUpdate(job_id=graph.job_id, node_id=node_id, **progress))
-            elif event.type == EventType.JOB_OUTPUT:
-                updates.append(DataUpdate(job_id=graph.job_id, node_id=node_id, data=event.data))
-            elif event.type in _NODE_EVENTS:
-                status = _NODE_EVENTS[event.type]
-                node = outputs[node_id]
-                updates.append(StatusUpdate(job_id=graph.job_id, node_id=node_id, status=status, error=node.error))
-                if status == "completed":
-                    updates.append(DataUpdate(job_id=graph.job_id, node_id=node_id, data=node.output))
-        if updates:
-            await self._stream.publish(updates)
+        updates = _updates_of(graph, update.events)
+        if update.execution is not None:
+            # The graph is stored at once by `finish`, and these go with it.
+            self._last_updates[message.key] = updates
+        elif updates:
+            await self._stream.publish(updates, graph if ended else None)
 
     async def finish(self, message: OpenMessage, outcome: Outcome) -> None:
         """Store the graph, and end it or hand it to the control plane."""
         graph = updated_graph(self._graph_of(message.claim["graph"]), outcome.execution)
         if not outcome.succeeded and next_status(graph) != "failed":
             graph.status, graph.error = "failed", outcome.error
-        await self._end(message.key.message_id, graph)
+        await self._end(message.key.message_id, graph, self._last_updates.get(message.key, ()))
+        self._last_updates.pop(message.key, None)
 
-    async def _end(self, entry: str, graph: LanggraphWorkflow) -> None:
-        # An entry that was acknowledged has ended before a crash. It must not go to the control plane twice.
-        is_open = await self._stream.is_open(entry)
+    async def _end(self, entry: str, graph: LanggraphWorkflow, updates: Sequence[AnyUpdate] = ()) -> None:
         status = graph.status if graph.status == "failed" else next_status(graph)
         if status == "running":
-            if is_open:
-                await self._stream.end(entry, graph, None)
+            await self._stream.end(entry, graph, updates, to_control=True)
             return
         graph.status = "completed" if status == "completed" else "failed"
         if graph.status == "failed" and graph.error is None:
             graph.error = next((node.error for node in graph.nodes if node.status == "failed"), None)
-        update = StatusUpdate(job_id=graph.job_id, status=graph.status, error=graph.error)
-        if is_open:
-            await self._stream.end(entry, graph, update)
-        else:
-            # Reports of nodes were repeated after the crash. The final status must be the last one again.
-            await self._stream.publish([update])
+        final = StatusUpdate(job_id=graph.job_id, status=graph.status, error=graph.error)
+        await self._stream.end(entry, graph, [*updates, final])
 
     async def keep_alive(self, messages: Collection[Claimed]) -> None:
-        """Note that the entries are still worked on."""
+        """Note that the entries are still worked on. Forget what another process has taken over."""
+        for key in self._last_updates.keys() - {message.key for message in messages}:
+            del self._last_updates[key]
         await self._stream.keep([message.key.message_id for message in messages])
 
     async def adopted(self, messages: Collection[OpenMessage]) -> None:
         """Take the entries of a process over that has ended."""
-        await self.keep_alive(messages)
+        await self._stream.keep([message.key.message_id for message in messages])
 
     async def backlog(self) -> int | None:
         """Return the number of entries that no consumer has taken."""
@@ -224,21 +209,26 @@ def updated_graph(graph: LanggraphWorkflow, execution: Execution) -> LanggraphWo
     return graph
 
 
-def capability_manifest(catalog: Catalog) -> PlaneCapabilityManifest:
-    """Return what this plane can run: every operation under its name and its aliases."""
-    tasks = []
-    for operation in catalog.operations():
-        record = describe(operation)
-        for name in (record.name, *record.aliases):
-            tasks.append(
-                TaskCapability(
-                    name=name,
-                    summary=record.summary,
-                    params_schema=record.params_schema,
-                    result_schema=record.result_schema,
-                )
-            )
-    return PlaneCapabilityManifest(version=version("callsheet"), tasks=tasks)
+def _updates_of(graph: LanggraphWorkflow, events: Sequence[Event]) -> list[AnyUpdate]:
+    """Return what is published about events. The graph has the outputs and errors of ended nodes."""
+    names = {job_id: node_id for node_id, job_id in job_ids(graph).items()}
+    nodes = {node.id: node for node in graph.nodes}
+    updates: list[AnyUpdate] = []
+    for event in events:
+        node = nodes.get(names.get(event.job_id or "", ""))
+        if node is None:
+            continue
+        about: dict[str, Any] = {"job_id": graph.job_id, "node_id": node.id}
+        if event.type == EventType.JOB_PROGRESS:
+            updates.append(ProgressUpdate(**about, progress=event.data["progress"], message=event.data.get("message")))
+        elif event.type == EventType.JOB_OUTPUT:
+            updates.append(DataUpdate(**about, data=event.data))
+        elif event.type in _NODE_EVENTS:
+            status = _NODE_EVENTS[event.type]
+            updates.append(StatusUpdate(**about, status=status, error=node.error))
+            if status == "completed":
+                updates.append(DataUpdate(**about, data=node.output))
+    return updates
 
 
 def _error_of(job: Any) -> str:

@@ -12,10 +12,12 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 
 from callsheet.media.clips.pcm_range import pcm_range_args
+from callsheet.media.encoding.downmix import downmix_filters, filter_text
 from callsheet.media.encoding.pcm import LOSSLESS_ARGS, SAMPLE_RATE, sample_at
 from callsheet.media.encoding.stream_copy_rules import channel_layout, default_audio_args
 from callsheet.media.ffmpeg.inputs import file_url, media_input
 from callsheet.media.ffmpeg.runner import FFmpeg
+from callsheet.media.filters.source_frames import audio_stream, copy_input, picture_stream
 from callsheet.media.probing.frame_index import read_frame_index
 from callsheet.media.probing.output_checks import (
     ExpectedAudio,
@@ -45,6 +47,10 @@ def reencode_reason(videos: Sequence[MediaInfo]) -> str | None:
     first = videos[0]
     if first.probe.video_codec not in STREAM_COPY_CODECS:
         return f"MP4 does not support {first.probe.video_codec} video"
+    if hidden := next((video for video in videos if video.hidden_frames), None):
+        return f"'{hidden.path.name}' has frames that are hidden, which a copy would show"
+    if changing := next((video for video in videos if video.video_changes), None):
+        return f"'{changing.path.name}' changes its format on the way"
     for video in videos[1:]:
         for name, expected, found in _compared_properties(first, video):
             if expected != found:
@@ -64,6 +70,7 @@ def _compared_properties(first: MediaInfo, video: MediaInfo) -> list[tuple[str, 
         ("the color space", _color_space(one), _color_space(other)),
         ("the pixel aspect ratio", one.pixel_aspect_ratio or "1:1", other.pixel_aspect_ratio or "1:1"),
         ("the rotation", first.probe.rotation, video.probe.rotation),
+        ("mirroring", first.probe.mirrored, video.probe.mirrored),
     ]
 
 
@@ -83,6 +90,7 @@ class ConcatOutput:
     path: Path
     frames: int
     seconds: float
+    notes: tuple[str, ...]
 
 
 async def concat_files(
@@ -94,8 +102,9 @@ async def concat_files(
     differs from the plan.
     """
     on_done = _StepProgress(2 * len(videos), on_progress)
+    notes: dict[str, None] = {}
     extractions = [
-        partial(_extract_video, video, ffmpeg, folder / f"picture{n:05d}.mp4") for n, video in enumerate(videos)
+        partial(_extract_video, video, ffmpeg, folder / f"picture{n:05d}.mp4", notes) for n, video in enumerate(videos)
     ]
     extracted = await gather_limited(extractions, limit=ffmpeg.threads, on_done=on_done)
     frames, lengths = sum(count for count, _ in extracted), [length for _, length in extracted]
@@ -104,25 +113,30 @@ async def concat_files(
         borders = [sample_at(time) for time in accumulate(lengths, initial=Fraction(0))]
         counts = [last - first for first, last in pairwise(borders)]
         decodes = [
-            partial(_decode_audio_range, video, ffmpeg, folder / f"sound{n:05d}.w64", count, layout)
+            partial(_decode_audio_range, video, ffmpeg, folder / f"sound{n:05d}.w64", count, layout, notes)
             for n, (video, count) in enumerate(zip(videos, counts, strict=True))
         ]
         await gather_limited(decodes, limit=ffmpeg.threads, on_done=on_done)
     path = folder / "joined.mp4"
     report = await ffmpeg.run(_concat_args(lengths, layout, folder, videos[0], path), cwd=folder)
-    check_frame_count(report, frames, "the joined video")
     seconds = float(sum(lengths))
+    if notes:
+        # The last packets of a file that is cut off may be left out.
+        frames, seconds = report.frames or 0, (await probe_details(path)).video_seconds or 0.0
+    check_frame_count(report, frames, "the joined video")
     await _verify(path, frames, seconds, layout)
-    return ConcatOutput(path, frames, seconds)
+    return ConcatOutput(path, frames, seconds, tuple(notes))
 
 
 async def concat_audio(
     files: Sequence[MediaInfo], ffmpeg: FFmpeg, folder: Path, on_progress: Callable[[float], None]
-) -> tuple[Path, float]:
-    """Join the audio of files, encode it once, and return the verified M4A with its duration in seconds."""
+) -> tuple[Path, float, tuple[str, ...]]:
+    """Join the audio of files, encode it once, and return the verified M4A with its duration in seconds and notes."""
     layout = common_layout(files) or "stereo"
+    notes: dict[str, None] = {}
     decodes = [
-        partial(_decode_audio, file, ffmpeg, folder / f"sound{n:05d}.w64", layout) for n, file in enumerate(files)
+        partial(_decode_audio, file, ffmpeg, folder / f"sound{n:05d}.w64", layout, notes)
+        for n, file in enumerate(files)
     ]
     on_done = _StepProgress(len(files), on_progress)
     seconds = sum(await gather_limited(decodes, limit=ffmpeg.threads, on_done=on_done))
@@ -132,41 +146,46 @@ async def concat_audio(
         [*args, "-map_metadata", "-1", "-movflags", "+faststart", "-f", "ipod", file_url(path)], cwd=folder
     )
     await verify_audio(path, ExpectedAudio(seconds))
-    return path, seconds
+    return path, seconds, tuple(notes)
 
 
-async def _decode_audio(file: MediaInfo, ffmpeg: FFmpeg, output: Path, layout: str) -> float:
+async def _decode_audio(file: MediaInfo, ffmpeg: FFmpeg, output: Path, layout: str, notes: dict[str, None]) -> float:
     """Write the audio of a file as PCM, and return its duration in seconds."""
-    filters = f"aresample={SAMPLE_RATE}:async=1:first_pts=0,aformat=channel_layouts={layout}"
-    args = [*media_input(file.path), "-map", f"0:{file.audio_streams[0].index}", "-af", filters, *LOSSLESS_ARGS]
+    filters = f"aresample={SAMPLE_RATE}:async=1:first_pts=0,{filter_text(downmix_filters(file.audio_layout))}"
+    filters += f"aformat=channel_layouts={layout}"
+    args = [*media_input(file.path), "-map", audio_stream(file), "-af", filters, *LOSSLESS_ARGS]
     report = await ffmpeg.run([*args, file_url(output)])
-    check_stderr(report.stderr, f"'{file.path.name}'")
+    notes |= dict.fromkeys(check_stderr(report.stderr, f"'{file.path.name}'", strict=file.strict))
     return (await probe_details(output)).probe.duration or 0.0
 
 
 def common_layout(files: Sequence[MediaInfo]) -> str | None:
     """Return the channel layout for joining: the shared one, else stereo. None if no file has audio."""
-    layouts = {channel_layout(file.audio_streams[0]) for file in files if file.has_audio}
+    layouts = {channel_layout(file.audio) for file in files if file.has_audio}
     return None if not layouts else layouts.pop() if len(layouts) == 1 else "stereo"
 
 
-async def _extract_video(video: MediaInfo, ffmpeg: FFmpeg, output: Path) -> tuple[int, Fraction]:
+async def _extract_video(
+    video: MediaInfo, ffmpeg: FFmpeg, output: Path, notes: dict[str, None]
+) -> tuple[int, Fraction]:
     """Copy the video stream of a file, and return its number of frames and its duration."""
     index = await read_frame_index(ffmpeg, video)
-    args = [*media_input(video.path), "-map", f"0:{video.video_index}", "-c", "copy", "-an"]
+    args = [*copy_input(video), "-map", picture_stream(video), "-c", "copy", "-an"]
     args += ["-map_metadata", "-1", "-map_chapters", "-1", "-video_track_timescale", str(_TIME_SCALE), "-f", "mp4"]
     report = await ffmpeg.run([*args, file_url(output)])
-    check_stderr(report.stderr, f"'{video.path.name}'")
+    notes |= dict.fromkeys(check_stderr(report.stderr, f"'{video.path.name}'", strict=video.strict))
     check_frame_count(report, len(index), f"'{video.path.name}'")
     # Some containers round timestamps to milliseconds; the rounding errors of many files would add up.
     nominal = len(index) / video.rate
     return len(index), nominal if abs(nominal - index.length) < 1 / (2 * video.rate) else index.length
 
 
-async def _decode_audio_range(video: MediaInfo, ffmpeg: FFmpeg, output: Path, count: int, layout: str) -> None:
+async def _decode_audio_range(
+    video: MediaInfo, ffmpeg: FFmpeg, output: Path, count: int, layout: str, notes: dict[str, None]
+) -> None:
     """Write the audio that plays during the video stream as PCM."""
     report = await ffmpeg.run(pcm_range_args(video, output, count=count, start=video.video_delay, layout=layout))
-    check_stderr(report.stderr, f"'{video.path.name}'")
+    notes |= dict.fromkeys(check_stderr(report.stderr, f"'{video.path.name}'", strict=video.strict))
 
 
 def _concat_args(

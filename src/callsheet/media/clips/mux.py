@@ -8,8 +8,10 @@ from callsheet.media.clips.language_codes import iso_639_2
 from callsheet.media.clips.subtitle_track import SubtitleFile, subtitle_input
 from callsheet.media.encoding import codecs
 from callsheet.media.encoding.codecs import Format
+from callsheet.media.encoding.downmix import downmix_filters, filter_text
 from callsheet.media.encoding.stream_copy_rules import channel_layout, default_audio_args
 from callsheet.media.ffmpeg.inputs import file_url, media_input
+from callsheet.media.filters.source_frames import copy_input
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.probing.streams import Stream
 
@@ -75,7 +77,7 @@ class MuxCommand:
     def args(self, output: Path) -> list[str]:
         """Return the FFmpeg arguments."""
         added = [track for track in self.audio if not track.from_video]
-        args = media_input(self.video.path)
+        args = copy_input(self.video)
         for track in added:
             args += self._audio_input(track)
         for subtitle in self.subtitles:
@@ -99,7 +101,8 @@ class MuxCommand:
         if track.stream_copy:
             return [*args, f"-c:a:{number}", "copy"]
         layout = channel_layout(track.stream)
-        filters = ["aresample=48000:async=1:first_pts=0", f"volume={track.volume:.4f}"]
+        downmix = filter_text(downmix_filters(track.stream.channel_layout))
+        filters = ["aresample=48000:async=1:first_pts=0", f"{downmix}volume={track.volume:.4f}"]
         filters += [f"aformat=channel_layouts={layout}", f"atrim=end={self.seconds:.6f}"]
         encoding = default_audio_args(self.format, layout, track=number)
         return [*args, f"-filter:a:{number}", ",".join(filters), *encoding]

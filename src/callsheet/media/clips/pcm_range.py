@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+from callsheet.media.encoding.downmix import downmix_filters
 from callsheet.media.encoding.pcm import LOSSLESS_ARGS, SAMPLE_RATE
 from callsheet.media.ffmpeg.filter_graph import FilterGraph, Options
-from callsheet.media.ffmpeg.inputs import file_url, media_input
+from callsheet.media.ffmpeg.inputs import audio_input, file_url
+from callsheet.media.filters.source_frames import audio_stream
 from callsheet.media.probing.probe import MediaInfo
 
 
@@ -19,12 +21,18 @@ def pcm_range_args(
         "aformat",
         {"sample_fmts": "fltp", "sample_rates": SAMPLE_RATE, "channel_layouts": layout},
     )
-    graph, args = FilterGraph(), []
+    graph = FilterGraph()
+    args: list[str] = []
     if source is None or not source.has_audio:
         audio = graph.add("anullsrc", r=SAMPLE_RATE, cl=layout)
     else:
-        args = media_input(source.path, start=start, length=count / SAMPLE_RATE + 0.1)
-        audio = graph.chain("0:a:0", ("aresample", {"osr": SAMPLE_RATE, "async": 1, "first_pts": 0}))
+        args, early = audio_input(source.path, start, count / SAMPLE_RATE + 0.1)
+        audio = graph.chain(
+            audio_stream(source),
+            ("asetpts", {"expr": f"PTS-{early:.6f}/TB"}),
+            ("aresample", {"osr": SAMPLE_RATE, "async": 1, "first_pts": 0}),
+            *downmix_filters(source.audio_layout),
+        )
     audio = graph.chain(
         audio,
         output_format,

@@ -1,7 +1,7 @@
 """Split a file into parts. Together they contain every frame and every sample of the source."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -14,8 +14,9 @@ from callsheet.media.encoding.pcm import SAMPLE_RATE, sample_at
 from callsheet.media.encoding.stream_copy_rules import channel_layout, container_for, default_audio_args
 from callsheet.media.ffmpeg.filter_graph import FilterGraph
 from callsheet.media.ffmpeg.inputs import file_url, media_input
-from callsheet.media.ffmpeg.runner import FFmpeg
-from callsheet.media.filters.scaling import Box, scale_to_box
+from callsheet.media.ffmpeg.runner import FFmpeg, FFmpegReport
+from callsheet.media.filters.scaling import Box, flatten_alpha, scale_to_box
+from callsheet.media.filters.source_frames import copy_input, picture_input, picture_stream, source_frames
 from callsheet.media.probing.frame_index import FrameIndex, read_frame_index
 from callsheet.media.probing.output_checks import (
     audio_presence_problems,
@@ -28,8 +29,12 @@ from callsheet.media.probing.output_checks import (
 from callsheet.media.probing.probe import MediaInfo, probe_details
 from callsheet.media.values import even
 
+_BACKGROUND = "#000000"
+"""What is seen through transparent video."""
 _VIDEO_SHARE = 0.7
 """Share of the progress for writing the video segments."""
+_LOST_SHARE = 0.1
+"""Share of the frames of a damaged source that a part may lack."""
 _DURATION_TOLERANCE = 0.1
 """Seconds. Audio codecs encode whole frames, so that audio may end after the video."""
 
@@ -70,6 +75,8 @@ class Splitter:
     folder: Path
     frames: FrameIndex | None = None
     encoder: Encoder | None = None
+    notes: dict[str, None] = field(default_factory=dict)
+    """Damage that was found while the source was read."""
 
     @property
     def stream_copy(self) -> bool:
@@ -79,7 +86,15 @@ class Splitter:
     @property
     def seconds(self) -> float:
         """Duration of the video, or of an audio file."""
-        return float(self.frames.length) if self.frames is not None else self.source.probe.duration or 0.0
+        if self.frames is None:
+            return self.source.probe.duration or 0.0
+        return float(self.frames.length + self._delay)
+
+    @property
+    def _delay(self) -> Fraction:
+        """Seconds before the first frame, in which there is only audio. Less than half a frame is left out."""
+        delay = self.source.video_delay
+        return Fraction(delay).limit_denominator(SAMPLE_RATE) if delay > 1 / (2 * self.source.rate) else Fraction(0)
 
     @property
     def format(self) -> Format:
@@ -91,8 +106,9 @@ class Splitter:
         if self.frames is None:
             return [SplitPoint(Fraction(sample_at(Fraction(time)), SAMPLE_RATE)) for time in times]
         nearest = self.frames.nearest_key_frame if self.stream_copy else self.frames.nearest
-        numbers = sorted({nearest(time) for time in times} - {0, len(self.frames)})
-        return [SplitPoint(self.frames.times[number], number) for number in numbers]
+        delay = self._delay
+        numbers = sorted({nearest(time - float(delay)) for time in times} - {0, len(self.frames)})
+        return [SplitPoint(self.frames.times[number] + delay, number) for number in numbers]
 
     async def split(self, points: Sequence[SplitPoint], on_progress: Callable[[float], None]) -> list[SplitPart]:
         """Split at points from `split_points`, and return the verified parts.
@@ -113,19 +129,27 @@ class Splitter:
     def _end(self) -> SplitPoint:
         """Return the end of the last part. Audio that continues after the video is kept."""
         video_end = (
-            self.frames.length if self.frames is not None else Fraction(self.seconds).limit_denominator(SAMPLE_RATE)
+            self.frames.length + self._delay
+            if self.frames is not None
+            else Fraction(self.seconds).limit_denominator(SAMPLE_RATE)
         )
         audio_end = Fraction(0)
-        if self.source.has_audio and (length := self.source.audio_streams[0].duration):
-            delay = self.source.stream_delay(self.source.audio_streams[0])
-            audio_end = Fraction(delay + length - self.source.video_delay).limit_denominator(SAMPLE_RATE)
+        if self.source.has_audio and (length := self.source.audio.duration):
+            delay = self.source.stream_delay(self.source.audio)
+            audio_end = Fraction(delay + length - self._audio_start).limit_denominator(SAMPLE_RATE)
         return SplitPoint(max(video_end, audio_end), len(self.frames) if self.frames is not None else None)
+
+    @property
+    def _audio_start(self) -> float:
+        """Seconds from the start of the file to the start of the first part."""
+        return max(0.0, self.source.video_delay - float(self._delay))
 
     async def _write_video(self, first_frames: list[int], on_progress: Callable[[float], None]) -> None:
         """Write the video of each part to a file. Every part but the first starts with one of the numbered frames."""
         if self.frames is None:
             return
-        args = [*media_input(self.source.path), *self._video_args(first_frames)]
+        args = copy_input(self.source) if self.encoder is None else picture_input(self.source)
+        args += self._video_args(first_frames)
         args += ["-an", "-sn", "-dn", "-map_metadata", "-1", "-map_chapters", "-1"]
         muxer = codecs.MUXERS[self.format]
         if first_frames:
@@ -134,13 +158,14 @@ class Splitter:
         else:
             args += ["-f", muxer, f"file:picture00000.{self.format}"]
         report = await self.ffmpeg.run(args, duration=self.seconds, on_progress=on_progress, cwd=self.folder)
-        check_stderr(report.stderr, f"'{self.source.path.name}'")
-        check_frame_count(report, len(self.frames), f"'{self.source.path.name}'")
+        self._note_damage(report)
+        if not self.notes:
+            check_frame_count(report, len(self.frames), f"'{self.source.path.name}'")
 
     def _video_args(self, first_frames: list[int]) -> list[str]:
         """Return the video arguments. If the video is encoded, each part starts with a forced key frame."""
         if self.encoder is None:
-            return ["-map", f"0:{self.source.video_index}", "-c:v", "copy"]
+            return ["-map", picture_stream(self.source), "-c:v", "copy"]
         assert self.frames is not None  # noqa: S101 - only video is encoded
         times = self.frames.times
         # Slightly before each frame, since timestamps are rounded: some encoders round to the nearest frame.
@@ -157,7 +182,9 @@ class Splitter:
         """Append filters that apply rotation, square pixels and BT.709, which every player displays correctly."""
         facts = self.source.probe
         assert self.encoder is not None and facts.width and facts.height  # noqa: S101 - it is a video to encode
-        stream = graph.add("setpts", f"0:{self.source.video_index}", expr="PTS-STARTPTS")
+        stream = source_frames(graph, picture_stream(self.source), self.source)
+        stream = graph.add("setpts", stream, expr="PTS-STARTPTS")
+        stream = flatten_alpha(graph, stream, self.source, _BACKGROUND)
         stream = scale_to_box(graph, stream, self.source, Box(even(facts.width), even(facts.height), "fill"))
         return graph.chain(stream, *self.encoder.last_filters)
 
@@ -166,12 +193,16 @@ class Splitter:
         if not self.source.has_audio:
             return None
         path = self.folder / "sound.w64"
-        layout = channel_layout(self.source.audio_streams[0])
+        layout = channel_layout(self.source.audio)
         report = await self.ffmpeg.run(
-            pcm_range_args(self.source, path, count=sample_at(end), start=self.source.video_delay, layout=layout)
+            pcm_range_args(self.source, path, count=sample_at(end), start=self._audio_start, layout=layout)
         )
-        check_stderr(report.stderr, f"'{self.source.path.name}'")
+        self._note_damage(report)
         return await probe_details(path)
+
+    def _note_damage(self, report: FFmpegReport) -> None:
+        found = check_stderr(report.stderr, f"'{self.source.path.name}'", strict=self.source.strict)
+        self.notes.update(dict.fromkeys(found))
 
     async def _write_part(self, number: int, start: SplitPoint, end: SplitPoint, audio: MediaInfo | None) -> SplitPart:
         """Mux video and audio of one part."""
@@ -179,11 +210,12 @@ class Splitter:
         path = self.folder / f"part-{number + 1:03d}.{suffix}"
         args: list[str] = []
         if self.frames is not None:
+            args += ["-itsoffset", f"{float(self._delay):.6f}"] if number == 0 and self._delay else []
             args += media_input(self.folder / f"picture{number:05d}.{self.format}")
         if audio is not None:
             args += _sample_range_input(audio, sample_at(start.time), sample_at(end.time))
             args += ["-map", f"{int(self.frames is not None)}:a:0"]
-            args += default_audio_args(self.format, channel_layout(audio.audio_streams[0]))
+            args += default_audio_args(self.format, channel_layout(audio.audio))
         args += ["-map", "0:v:0", "-c:v", "copy"] if self.frames is not None else []
         await self.ffmpeg.run([*args, *self._container_args(), file_url(path)])
         frame_count = None if start.frame is None or end.frame is None else end.frame - start.frame
@@ -193,13 +225,17 @@ class Splitter:
 
     async def _verify(self, part: SplitPart) -> None:
         found = await probe_details(part.path)
-        tolerance = _DURATION_TOLERANCE + 1 / float(found.rate)
+        # A decoder leaves out frames that are damaged.
+        lost = round(_LOST_SHARE * (part.frame_count or 0)) + 2 if self.notes else 0
+        tolerance = _DURATION_TOLERANCE + (1 + lost) / float(found.rate)
         problems = [
             *duration_problems(found.probe.duration, part.seconds, tolerance),
             *audio_presence_problems(found.has_audio, expected=self.source.has_audio),
         ]
         if part.frame_count is not None:
-            problems += frame_count_problems(len(await read_frame_index(self.ffmpeg, found)), part.frame_count)
+            problems += frame_count_problems(
+                len(await read_frame_index(self.ffmpeg, found)), part.frame_count, tolerance=lost
+            )
         raise_on_problems(f"'{part.path.name}'", problems)
 
     def _container_args(self) -> list[str]:

@@ -1,14 +1,19 @@
 """Subtitle files as inputs of a mux."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
 from callsheet.domain.errors import BadSource
 from callsheet.media.ffmpeg.inputs import file_url
+from callsheet.media.subtitles.subtitle_parsers import ParsedCaption, parse_captions
 from callsheet.media.subtitles.subtitle_text import read_subtitle_text
+from callsheet.media.subtitles.subtitle_writers import srt_of_captions
 
-Kind = Literal["srt", "webvtt", "ass"]
+_MAX_VISIBLE = 20
+"""Captions that are visible at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,22 +21,28 @@ class SubtitleFile:
     """A subtitle file in UTF-8, written by callsheet."""
 
     path: Path
-    kind: Kind
+    kind: Literal["srt", "ass"]
+    starts: tuple[float, ...] = ()
+    """Start times of the captions, in seconds. Empty for ASS."""
+    notes: tuple[str, ...] = ()
+    """What was guessed, and what could not be used."""
 
 
-def read_subtitle_file(path: Path, copy: Path) -> SubtitleFile:
-    """Copy an SRT, WebVTT or ASS file to `copy`, converted to UTF-8. The content decides the format, not the name.
+def read_subtitle_file(path: Path, copy: Path, *, overlaps: bool = True) -> SubtitleFile:
+    """Write the captions of an SRT, WebVTT or ASS file to `copy`, as `read_captions` reads them for `render`.
+
+    Without `overlaps`, captions that are visible at the same time become one caption with the text of both.
 
     Raises BadSource if it is none of them, or too large.
     """
-    if not path.is_file():  # reading a pipe or a device may never end
-        raise BadSource(f"'{path.name}' is not a file")
-    text = read_subtitle_text(path)
-    kind = _detect_kind(text)
-    if kind is None:
-        raise BadSource(f"'{path.name}' is not a subtitle file; SRT, WebVTT and ASS are supported")
-    copy.write_text(text, encoding="utf-8")
-    return SubtitleFile(copy, kind)
+    source = read_subtitle_text(path)
+    if source.kind == "ass":
+        copy.write_text(source.text, encoding="utf-8")
+        return SubtitleFile(copy, "ass", notes=source.notes)
+    parsed = parse_captions(source, path.name)
+    captions = parsed.captions if overlaps else _without_overlaps(parsed.captions, path.name)
+    copy.write_text(srt_of_captions(captions), encoding="utf-8")
+    return SubtitleFile(copy, "srt", tuple(caption.start for caption in captions), parsed.notes)
 
 
 def subtitle_input(file: SubtitleFile) -> list[str]:
@@ -40,10 +51,27 @@ def subtitle_input(file: SubtitleFile) -> list[str]:
     return [*demuxer, "-i", file_url(file.path)]
 
 
-def _detect_kind(text: str) -> Kind | None:
-    head = text.lstrip()[:1024]
-    if head.startswith("WEBVTT"):
-        return "webvtt"
-    if head.lower().startswith("[script info]"):
-        return "ass"
-    return "srt" if " --> " in text and "\0" not in text else None
+def _without_overlaps(captions: Sequence[ParsedCaption], name: str) -> list[ParsedCaption]:
+    """Return captions one after another. In MP4 a caption ends where the next one begins.
+
+    Raises BadSource if too many of the file called `name` are visible at once.
+    """
+    borders = sorted({time for caption in captions for time in (caption.start, caption.end)})
+    result: list[ParsedCaption] = []
+    visible: list[ParsedCaption] = []
+    waiting = list(reversed(captions))
+    for start, end in pairwise(borders):
+        visible = [caption for caption in visible if caption.end > start]
+        while waiting and waiting[-1].start <= start:
+            visible.append(waiting.pop())
+        if len(visible) > _MAX_VISIBLE:
+            raise BadSource(f"'{name}' shows more than {_MAX_VISIBLE} captions at once, which mp4 cannot hold; use mkv")
+        if not visible:
+            continue
+        body = "\n".join(dict.fromkeys(caption.body for caption in visible))
+        at_top = all(caption.at_top for caption in visible)
+        if result and (result[-1].end, result[-1].body, result[-1].at_top) == (start, body, at_top):
+            result[-1] = replace(result[-1], end=end)
+        else:
+            result.append(ParsedCaption(start, end, body, at_top))
+    return result

@@ -171,7 +171,10 @@ def _key_frame_args(rate: Fraction | None, segment: float | None) -> list[str]:
     interval = segment or _KEY_FRAME_INTERVAL
     # One frame more than the interval: a rounded -g must not set a key frame just before the forced one.
     max_gop = round(interval * rate) + 1 if rate else round(interval * 240)
-    return ["-g", str(max_gop), "-force_key_frames", f"expr:gte(t,n_forced*{interval:g})"]
+    # The first frame of each interval. By counting forced frames, those that a pause left out would follow it at once.
+    number = f"floor(({{}}+0.001)/{interval:g})"
+    is_first = f"isnan(prev_forced_t)+gt({number.format('t')},{number.format('prev_forced_t')})"
+    return ["-g", str(max_gop), "-force_key_frames", f"expr:{is_first}"]
 
 
 async def select_encoder(ffmpeg: FFmpeg, settings: EncodeSettings) -> Encoder:

@@ -103,18 +103,20 @@ def _level(text: str) -> float:
     return -math.inf if math.isnan(value) else value
 
 
-async def measure(ffmpeg: FFmpeg, path: Path) -> Loudness:
-    """Return the loudness of the first audio stream of a file."""
-    measured = await _measure_once(ffmpeg, path)
+async def measure(ffmpeg: FFmpeg, path: Path, stream: str = "0:a:0") -> Loudness:
+    """Return the loudness of an audio stream of a file, by default of its first one."""
+    measured = await _measure_once(ffmpeg, path, stream)
     if measured.is_silence and measured.true_peak > _SILENCE:
         # EBU R 128 measures blocks of 0.4 s. Shorter audio is repeated to get a result.
         repeated = ["-t", str(_REPEATED_SECONDS)]
-        measured = await _measure_once(ffmpeg, path, f"aloop=loop=-1:size={_LOOP_SAMPLES},", repeated)
+        measured = await _measure_once(ffmpeg, path, stream, f"aloop=loop=-1:size={_LOOP_SAMPLES},", repeated)
     return measured
 
 
-async def _measure_once(ffmpeg: FFmpeg, path: Path, prefix: str = "", limit: Sequence[str] = ()) -> Loudness:
-    args = [*media_input(path), "-map", "0:a:0", "-af", f"{prefix}{METER}", *limit, "-f", "null", "-"]
+async def _measure_once(
+    ffmpeg: FFmpeg, path: Path, stream: str, prefix: str = "", limit: Sequence[str] = ()
+) -> Loudness:
+    args = [*media_input(path), "-map", stream, "-af", f"{prefix}{METER}", *limit, "-f", "null", "-"]
     return read_meter((await ffmpeg.capture(args, verbosity="info", timeout=_MEASURE_TIMEOUT)).stderr)
 
 

@@ -8,7 +8,7 @@ _VIDEO_CODECS: dict[Format, frozenset[str]] = {
     "mp4": frozenset({"h264", "hevc", "av1", "mpeg4"}),
     "webm": frozenset({"vp8", "vp9", "av1"}),
 }
-_SINGLE_FORMAT_CODECS = frozenset({"gif", "apng"})
+_SINGLE_FORMAT_CODECS = frozenset({"gif", "apng", "webp"})
 """Video codecs that exist only in files of their own format."""
 _AUDIO_CODECS: dict[Format, frozenset[str]] = {
     "mp4": frozenset({"aac", "mp3", "ac3", "eac3", "alac"}),
@@ -17,6 +17,8 @@ _AUDIO_CODECS: dict[Format, frozenset[str]] = {
 }
 _LOSSY_AUDIO: dict[Format, AudioCodec] = {"mp4": "aac", "webm": "opus", "mkv": "aac"}
 _LAYOUTS = {"mono": "mono", "stereo": "stereo", "5.1": "5.1", "5.1(side)": "5.1"}
+_USUAL_LAYOUTS = {1: "mono", 2: "stereo"}
+"""The layouts of files that state only a number of channels."""
 _CHANNELS = {"mono": 1, "stereo": 2, "5.1": 6}
 
 
@@ -39,7 +41,7 @@ def container_for(video_codec: str | None) -> Format:
 
 def channel_layout(stream: Stream) -> str:
     """Return the layout for encoding an audio stream: its own if encoders support it, else stereo."""
-    return _LAYOUTS.get(stream.channel_layout or "", "stereo")
+    return _LAYOUTS.get(stream.channel_layout or "") or _USUAL_LAYOUTS.get(stream.channels or 0, "stereo")
 
 
 def default_audio_args(format: Format, layout: str, *, track: int | None = None) -> list[str]:

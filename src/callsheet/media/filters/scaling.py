@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from callsheet.media.ffmpeg.filter_graph import FilterGraph, Options
+from callsheet.media.filters.sdr import sdr_filters
 from callsheet.media.geometry import Crop, Focus
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.values import Fit, even
@@ -17,15 +18,6 @@ BT709_OPTIONS: Options = {
     # The faster conversion darkens frames by up to two levels when the color matrix changes.
     "flags": "bicubic+accurate_rnd+full_chroma_int",
 }
-
-HDR_TO_SDR: tuple[tuple[str, Options], ...] = (
-    ("zscale", {"t": "linear", "npl": 100}),
-    ("format", {"pix_fmts": "gbrpf32le"}),
-    ("zscale", {"p": "bt709"}),
-    ("tonemap", {"tonemap": "hable", "desat": 0}),
-    ("zscale", {"t": "bt709", "m": "bt709", "r": "tv"}),
-    ("format", {"pix_fmts": "yuv420p"}),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +49,7 @@ def flatten_alpha(graph: FilterGraph, stream: str, media: MediaInfo, background:
 
 def scale_to_box(graph: FilterGraph, stream: str, media: MediaInfo, box: Box, crop: Crop | None = None) -> str:
     """Append filters that bring a stream of this file into a box, in BT.709, with square pixels."""
-    if media.hdr:
-        stream = graph.chain(stream, *HDR_TO_SDR)
+    stream = to_bt709(graph, stream, media)
     aspect = Fraction(media.probe.width or box.width, media.probe.height or box.height)
     if crop is not None:
         stream, aspect = _crop(graph, stream, aspect, crop)
@@ -73,9 +64,14 @@ def scale_to_box(graph: FilterGraph, stream: str, media: MediaInfo, box: Box, cr
     return _pad(graph, _scale(graph, stream, size, colors), size, box)
 
 
+def to_bt709(graph: FilterGraph, stream: str, media: MediaInfo) -> str:
+    """Append filters that bring HDR and wide-gamut frames of this file to BT.709. Other frames are unchanged."""
+    return graph.chain(stream, *filters) if (filters := sdr_filters(media)) else stream
+
+
 def color_space_of(media: MediaInfo) -> Options:
-    """Return the options of `scale` that convert this file to BT.709."""
-    return {**BT709_OPTIONS, "in_color_matrix": None if media.hdr else media.assumed_matrix}
+    """Return the options of `scale` that convert frames of this file to BT.709, after `to_bt709`."""
+    return {**BT709_OPTIONS, "in_color_matrix": None if sdr_filters(media) else media.assumed_matrix}
 
 
 def contained_size(aspect: Fraction, width: int, height: int) -> tuple[int, int]:

@@ -2,9 +2,8 @@
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 from math import inf
 
 from callsheet.domain.errors import FFmpegFailed
@@ -86,16 +85,6 @@ def _check_length(media: MediaInfo, length: float) -> None:
     if is_overrun(length, stated):
         message = f"its video lasts {format_duration(length)}, but it states a duration of {format_duration(stated)}"
         raise FFmpegFailed(f"'{media.path.name}': {message}")
-
-
-async def measure_longest_gop(ffmpeg: FFmpeg, media: MediaInfo) -> MediaInfo:
-    """Return the file with the length of its longest GOP, if its format needs that to find a key frame."""
-    if not (media.lacks_index and media.has_video):
-        return media
-    packets = [*_parse_packets(await _list_packets(ffmpeg, media))]
-    key_frames = [number for number, packet in enumerate(packets) if packet.is_key]
-    longest = max((after - before for before, after in pairwise([*key_frames, len(packets)])), default=0)
-    return replace(media, longest_gop=max(longest, media.longest_gop))
 
 
 async def _list_packets(ffmpeg: FFmpeg, media: MediaInfo) -> list[str]:

@@ -3,10 +3,10 @@
 import asyncio
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from callsheet.domain.artifacts import Probe
 from callsheet.domain.errors import FFmpegFailed
@@ -15,15 +15,26 @@ from callsheet.media.probing.probe_pools import current_pool
 from callsheet.media.probing.streams import Chapter, Stream, read_chapters, read_stream, read_tags
 from callsheet.media.values import parse_rate
 
+NormalizationKind = Literal["image", "heif", "exr", "animation"]
+"""A kind of picture that FFmpeg alone would show otherwise than viewers do, and that is rewritten before it is used."""
+
 _UNSPECIFIED_MATRIX = 2
 _HDR_TRANSFERS = frozenset({16, 18})
 """SMPTE ST 2084 (PQ) and ARIB STD-B67 (HLG), by their numbers in ITU-T H.273."""
 _AUDIO_OVERHANG = 0.25
 """Seconds by which audio may outlast the video without extending the playback."""
+_FIXED_SIZE = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "avi", "gif", "apng", "yuv4mpegpipe", "mxf"})
+"""Formats that state one frame size for the whole stream."""
+_INTERLACEABLE = frozenset({"mpeg2video", "dvvideo", "vc1", "mpeg4", "prores"})
+"""Codecs of broadcasts, discs and cameras, which may code each frame either way."""
 _WITHOUT_INDEX = frozenset({"mpegts", "mpeg"})
 _DEFAULT_GOP = 300
 """Frames. By default, encoders set a key frame at least every 250 frames."""
 _DEFAULT_RATE = 30
+_MAX_BASE_RATE = 60
+"""Frames per second. A higher base rate is that of the timestamps, not of the frames."""
+_UNEVEN = 1.2
+"""Ratio of the base rate to the average rate from which frames are unevenly spaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +47,9 @@ class MediaInfo:
     """Whether it is a still image, which has no duration."""
     hdr: bool = False
     interlaced: bool = False
+    """Whether its first frame is interlaced, or its codec settings allow that later ones are."""
+    video_changes: bool = False
+    """Whether it states several formats for the frames of its video stream."""
     assumed_matrix: str | None = None
     """The color matrix that players assume. None if the file states its own."""
     video_seconds: float | None = None
@@ -44,14 +58,34 @@ class MediaInfo:
     """A digest of the decoder configuration (extradata). Video streams can be concatenated only if it is equal."""
     video_index: int | None = None
     """Index of the video stream."""
+    base_rate: float = 0.0
+    """Frames per second where frames follow each other fastest. 0: unknown."""
+    hidden_frames: int = 0
+    """Frames that an edit list hides, as in a file that was trimmed without an encode."""
     longest_gop: int = _DEFAULT_GOP
-    """Frames from one key frame to the next. Measured only if needed (see `frame_index.measure_longest_gop`)."""
+    """Frames from one key frame to the next. Measured only in formats without an index."""
     streams: tuple[Stream, ...] = ()
     chapters: tuple[Chapter, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     """Metadata tags, without those that identify the place, the author or the device of a recording."""
+    normalization: NormalizationKind | None = None
+    """How the file must be normalized before it is used; None if it is used as it is."""
     missing: float = 0.0
     """Seconds of its stated duration that the file does not contain. Measured only with `to_end`."""
+    audio_index: int | None = None
+    """Index of the audio stream that players select."""
+    clock_jumps: tuple[int, ...] = ()
+    """Positions in bytes after which the timestamps restart, or skip a long time, as in joined recordings."""
+    audio_changes: bool = False
+    """Whether the sample rate or the channels of an audio stream change on the way."""
+    damaged: bool = False
+    """Whether damage was found while it was read, so that frames may be missing."""
+    original: "MediaInfo | None" = None
+    """The file as it was given, if this one was made from it (see `operations.media_inputs`)."""
+    strict: bool = False
+    """Whether damage that is found while it is read is an error."""
+    notes: tuple[str, ...] = ()
+    """What differs from the file as it was given, or is missing in it."""
 
     @property
     def rate(self) -> Fraction:
@@ -62,6 +96,19 @@ class MediaInfo:
             return Fraction(_DEFAULT_RATE)
 
     @property
+    def constant_rate(self) -> Fraction:
+        """Frames per second for output at a constant rate, which must also show the frames between two pauses."""
+        if not self.has_pauses:
+            return self.rate
+        is_of_frames = 1 <= self.base_rate <= _MAX_BASE_RATE
+        return Fraction(self.base_rate).limit_denominator(1001) if is_of_frames else Fraction(_DEFAULT_RATE)
+
+    @property
+    def has_pauses(self) -> bool:
+        """Whether some frames last much longer than others, as in a recording of a screen."""
+        return self.base_rate > (self.probe.fps or self.base_rate) * _UNEVEN
+
+    @property
     def lacks_index(self) -> bool:
         """Whether the format has no index: FFmpeg seeks to a time, but not to the key frame before it."""
         return self.probe.format in _WITHOUT_INDEX
@@ -70,6 +117,26 @@ class MediaInfo:
     def video(self) -> Stream | None:
         """The video stream."""
         return next((each for each in self.streams if each.index == self.video_index), None)
+
+    @property
+    def audio(self) -> Stream:
+        """The audio stream that players select. The file must have one."""
+        return next(each for each in self.streams if each.index == self.audio_index)
+
+    @property
+    def may_change_size(self) -> bool:
+        """Whether its frames may change their size, shape or pixel format on the way."""
+        if self.still or not self.has_video or self.probe.rotation != 0:
+            return False
+        return self.video_changes or self.probe.format not in _FIXED_SIZE
+
+    @property
+    def may_be_interlaced(self) -> bool:
+        """Whether some of its frames may be interlaced. Each frame says whether it is."""
+        if self.still or not self.has_video:
+            return False
+        joins = self.lacks_index and self.probe.video_codec in ("h264", "hevc")
+        return self.interlaced or joins or self.probe.video_codec in _INTERLACEABLE
 
     @property
     def start(self) -> float:
@@ -84,6 +151,11 @@ class MediaInfo:
         return {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(self.probe.video_codec or "") if transparent else None
 
     @property
+    def decoder_args(self) -> list[str]:
+        """FFmpeg's input options that select the decoder of the video stream."""
+        return ["-c:v", self.decoder] if self.decoder else []
+
+    @property
     def video_delay(self) -> float:
         """Seconds from the start of the file to the start of its video stream. 0 without a video stream."""
         return 0.0 if self.video is None else self.stream_delay(self.video)
@@ -96,6 +168,11 @@ class MediaInfo:
     def audio_streams(self) -> tuple[Stream, ...]:
         """The audio streams."""
         return tuple(each for each in self.streams if each.type == "audio")
+
+    @property
+    def audio_layout(self) -> str | None:
+        """Channel layout of the audio stream that players select. None without audio."""
+        return self.audio.channel_layout if self.has_audio else None
 
     @property
     def has_video(self) -> bool:
@@ -152,23 +229,36 @@ async def probe_details(path: Path, *, to_end: bool = False) -> MediaInfo:
 def _media_info(path: Path, response: dict[str, Any]) -> MediaInfo:
     probe, video = Probe.model_validate(response["probe"]), response["video"]
     streams = tuple(read_stream(each) for each in response["streams"])
-    chapters, tags = read_chapters(response["chapters"]), read_tags(response["tags"])
-    if video is None:
-        return MediaInfo(path, probe, streams=streams, chapters=chapters, tags=tags, missing=response["missing"])
-    unspecified = video["matrix"] == _UNSPECIFIED_MATRIX and not video["still"]
-    default_matrix = "bt709" if (probe.height or 0) > SD_HEIGHT else "bt601"
-    return MediaInfo(
+    scan = response["scan"] or {}
+    media = MediaInfo(
         path,
         probe,
+        streams=streams,
+        chapters=read_chapters(response["chapters"]),
+        tags=read_tags(response["tags"]),
+        missing=response["missing"],
+        audio_index=response["audio"],
+        clock_jumps=tuple(scan.get("clock_jumps", ())),
+        audio_changes=response["audio_changes"] or bool(scan.get("audio_changes")),
+        longest_gop=max(_DEFAULT_GOP, scan.get("longest_gop", 0)),
+    )
+    if video is None:
+        return media
+    unspecified = video["matrix"] == _UNSPECIFIED_MATRIX and not video["still"]
+    # By the stored height: players do not look at the rotation.
+    height = next((each.height for each in streams if each.index == video["index"]), None) or 0
+    default_matrix = "bt709" if height > SD_HEIGHT else "bt601"
+    return replace(
+        media,
         still=video["still"],
         hdr=video["transfer"] in _HDR_TRANSFERS,
         interlaced=video["interlaced"],
+        video_changes=video["changes"],
+        hidden_frames=video["hidden"],
+        base_rate=video["base_rate"],
         assumed_matrix=default_matrix if unspecified else None,
         video_seconds=video["seconds"] or probe.duration,
         video_headers=video["headers"],
         video_index=video["index"],
-        streams=streams,
-        chapters=chapters,
-        tags=tags,
-        missing=response["missing"],
+        normalization=video.get("normalization"),
     )

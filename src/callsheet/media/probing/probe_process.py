@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from callsheet.domain.errors import FFmpegFailed
-from callsheet.media.ffmpeg.inputs import MAX_PIXELS, MEDIA_FORMATS
+from callsheet.media.ffmpeg.inputs import MAX_PIXELS, MEDIA_FORMATS, demuxer_options
 from callsheet.media.ffmpeg.sandbox import Sandbox, check_sandbox, is_sandboxed
+from callsheet.media.probing.truncation import has_exact_header
 from callsheet.processes.child import child_environment
-from callsheet.processes.landlock import FileAccess, Ruleset
 
 _TIMEOUT = 15.0
-"""Seconds for one file."""
+"""Seconds for one file, and a margin for each part of its size."""
+_BYTES_PER_SECOND = 50 * 2**20
+"""Some formats are read as a whole. A disk is rarely slower than this."""
 
 _PROBER = Path(__file__).with_name("prober.py")
 
@@ -86,17 +88,24 @@ class ProbeProcess:
                     pipe.close()
 
     def _request(self, path: Path, to_end: bool) -> dict[str, Any]:
-        request = json.dumps({"path": str(path.absolute()), "to_end": to_end}).encode() + b"\n"
-        response: dict[str, Any] = json.loads(self._exchange(request, path))
+        timeout = _TIMEOUT + path.stat().st_size / _BYTES_PER_SECOND
+        request = {
+            "path": str(path.absolute()),
+            "to_end": to_end,
+            "options": demuxer_options(path),
+            "trusted": has_exact_header(path),
+            "seconds": round(timeout) + 5,
+        }
+        response: dict[str, Any] = json.loads(self._exchange(json.dumps(request).encode() + b"\n", path, timeout))
         if "error" in response:
             kind = MediaNotSupported if response.get("unsupported") else FFmpegFailed
             raise kind(f"'{path.name}' cannot be read as media: {response['error']}")
         return response
 
-    def _exchange(self, request: bytes, path: Path) -> bytes:
+    def _exchange(self, request: bytes, path: Path, timeout: float) -> bytes:
         process = self._running_process()
         assert process.stdin is not None and process.stdout is not None  # noqa: S101 - both are pipes
-        deadline = time.monotonic() + _TIMEOUT
+        deadline = time.monotonic() + timeout
         response = bytearray()
         try:
             process.stdin.write(request)
@@ -104,7 +113,7 @@ class ProbeProcess:
             while not response.endswith(b"\n"):
                 if not select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
                     self.close()
-                    raise FFmpegFailed(f"'{path.name}' is not usable as media: reading it took over {_TIMEOUT:g} s")
+                    raise FFmpegFailed(f"'{path.name}' is not usable as media: reading it took over {timeout:.3g} s")
                 chunk = os.read(process.stdout.fileno(), 1 << 16)
                 if not chunk:
                     raise BrokenPipeError
@@ -118,20 +127,17 @@ class ProbeProcess:
         if self._process is not None and self._process.poll() is None:
             return self._process
         self.close()
-        # It reads any file that is requested later, but writes none, and has no TCP.
-        access = FileAccess(read=(Path("/"),), write=(Path(os.devnull),))
-        ruleset = Ruleset(access) if is_sandboxed(self._sandbox) else None
+        # The process enters its sandbox itself. A `preexec_fn` would run Python between fork and exec, and release the
+        # objects of other threads: a decoder among them waits forever for threads that the child does not have.
+        sandbox = "sandboxed" if is_sandboxed(self._sandbox) else "open"
         self._process = subprocess.Popen(
             # -P: modules in the folder of the script must not hide modules of the same name elsewhere.
-            [sys.executable, "-P", str(_PROBER), MEDIA_FORMATS, str(MAX_PIXELS)],
+            [sys.executable, "-P", str(_PROBER), MEDIA_FORMATS, str(MAX_PIXELS), sandbox],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=child_environment(),
             bufsize=0,
             start_new_session=True,
-            preexec_fn=ruleset.enter if ruleset is not None else None,
         )
-        if ruleset is not None:
-            ruleset.close()
         return self._process

@@ -1,18 +1,23 @@
 """Probe media files in a separate process, since a hostile file may crash the parser.
 
-Run as `python prober.py FORMATS MAX_PIXELS`. Each line of stdin is a JSON object: `path`, the path of a file, and
-`to_end`, whether the end of the file is read, too. For each it writes one line of JSON: `{"probe": {…}, "video": {…},
-"streams": […], "chapters": […], "tags": {…}, "missing": …}` or `{"error": "…", "unsupported": …}`. It is run by its
-path and imports no module of callsheet, so that it starts quickly.
+Run as `python prober.py FORMATS MAX_PIXELS sandboxed|open`. `sandboxed`: it can read files, and nothing else. Each line
+of stdin is a JSON object: `path`, the path of a file; `to_end`, whether the end of the file is read, too; `options` of
+the demuxer; `seconds`, the time limit; and `trusted`, whether the length in the header is known to be right. For each
+it writes one line of JSON: `{"probe": {…}, "video": {…}, "streams": […], "chapters": […], "tags": {…}, "missing": …,
+"scan": {…}, "audio": …}` or `{"error": "…", "unsupported": …}`. It is run by its path, and imports little of callsheet,
+so that it starts quickly.
 """
 
 import hashlib
 import json
+import os
 import re
 import resource
 import signal
 import sys
+from collections.abc import Sequence
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -22,29 +27,48 @@ from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from callsheet.media.ffmpeg.orientation import frame_orientation
+from callsheet.media.probing.h264_headers import allows_fields
+from callsheet.media.probing.heif import read_heif
+from callsheet.media.probing.mp4_boxes import has_several_descriptions, is_track_mirrored
+from callsheet.media.probing.packet_scan import scan_packets
+from callsheet.media.probing.still_facts import AnimationFacts, is_foreign, read_animated_webp, read_still
+from callsheet.processes.landlock import FileAccess, Ruleset
+
 _STILL_BRANDS = {"avif", "mif1", "heic"}
-_WEBP_HEADER = 21
-"""Bytes of a WebP header up to its flags, which mark an animation."""
-_WEBP_ANIMATION_FLAG = 0x02
-_FORMATS_WITH_DURATION = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flac", "wav"}
+_BT709, _SRGB_TRANSFER, _RGB_MATRIX, _FULL_RANGE = 1, 13, 0, 2
+_NARROW_PRIMARIES = {None, 1, 2, 5, 6, 7}
+"""Primaries of ITU-T H.273 that are those of BT.709, or so near that no player converts them."""
+_FORMATS_WITH_DURATION = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flac", "wav", "w64", "aiff", "caf"}
 _READ_AT_END = 5.0
 """Seconds before the stated end of a file from which it is read to find its real end."""
 _PRECISION = 0.1
 """Seconds."""
-_TIMEOUT = 20
+_ESTIMATED_FORMATS = {"aac", "mp3", "ac3", "eac3", "amr", "flac", "flv", "mpegts", "mpeg"}
+"""Formats whose headers state no length, or only that of the first of several files put behind each other."""
+_FRAMED_AUDIO = {"mp2", "mp3", "ac3", "eac3", "dts", "aac_latm"}
+"""Codecs whose frames state their own format, which may therefore change within a stream of Matroska."""
+_UNKNOWN_FRAMES = 2**30
+"""Frames that an AVI states whose header was written before their number was known."""
+_MAX_FLAC = 64 * 2**20
+"""Bytes. A larger FLAC that states its length is not read as a whole."""
+_COMMENTARY = av.stream.Disposition.comment | av.stream.Disposition.visual_impaired
 _MAX_ADDRESS_SPACE = 4 * 2**30
 
 
-def main(formats: str, max_pixels: int) -> None:
+def main(formats: str, max_pixels: int, *, sandboxed: bool) -> None:
     """Process requests until stdin closes, which happens when the parent process ends."""
+    if sandboxed:
+        # It reads any file that is requested later, but writes none, and has no TCP.
+        Ruleset(FileAccess(read=(Path("/"),), write=(Path(os.devnull),))).enter()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (_MAX_ADDRESS_SPACE, _MAX_ADDRESS_SPACE))
     options = {"format_whitelist": formats, "protocol_whitelist": "file,pipe"}
     for line in sys.stdin:
-        signal.alarm(_TIMEOUT)
         request = json.loads(line)
+        signal.alarm(request["seconds"])
         try:
-            response = read(request["path"], options, max_pixels, to_end=request["to_end"])
+            response = read(request, {**options, **request["options"]}, max_pixels)
         except UnsupportedError as error:
             response = {"error": str(error), "unsupported": True}
         except (av.FFmpegError, MemoryError, ValueError, OSError) as error:
@@ -58,17 +82,21 @@ class UnsupportedError(ValueError):
     """The file may be valid, but it is not accepted here."""
 
 
-def read(path: str, options: dict[str, str], max_pixels: int, *, to_end: bool) -> dict[str, Any]:
+def read(request: dict[str, Any], options: dict[str, str], max_pixels: int) -> dict[str, Any]:
     """Return the facts about one file. Keys are the fields of `domain.artifacts.Probe` and `probing.streams.Stream`."""
+    path, to_end = request["path"], request["to_end"]
+    if (animation := read_animated_webp(Path(path))) is not None:
+        return _animation_response(path, animation, max_pixels)
     with _open(path, options) as container:
-        video = next((s for s in container.streams.video if not _is_cover(s)), None)
-        audio = next(iter(container.streams.audio), None)
+        video, audio = _default_video(container), _default_audio(container)
         if video is None and audio is None:
             raise ValueError("it has neither a video nor an audio stream")
         facts: dict[str, Any] = {"format": container.format.name, "bit_rate": container.bit_rate or None}
         facts["duration"] = _duration(container)
         response: dict[str, Any] = {"probe": facts, "video": None, "tags": dict(container.metadata)}
         response |= {"chapters": _chapters(container), "streams": [_stream(each) for each in container.streams]}
+        response |= {"audio": audio.index if audio is not None else None, "scan": None, "missing": 0.0}
+        response["audio_changes"] = audio is not None and _has_several_formats(path, container, audio)
         if audio is not None:
             facts |= {
                 "audio_codec": audio.codec.canonical_name,
@@ -76,42 +104,169 @@ def read(path: str, options: dict[str, str], max_pixels: int, *, to_end: bool) -
                 "sample_rate": audio.codec_context.sample_rate,
             }
         if video is not None:
-            facts |= _video_facts(container, video, max_pixels)
+            facts |= _video_facts(path, container, video, max_pixels)
             interlaced = facts.pop("interlaced")
             response["video"] = {**_video_details(container, video), "interlaced": interlaced}
+            response["video"]["changes"] = _has_several_formats(path, container, video)
+            response["video"]["normalization"] = _normalization(path, container, video, facts, max_pixels)
+        if _needs_scan(container, audio, trusted=request["trusted"]):
+            with _open(path, options) as unread:
+                _apply_scan(unread, response)
         if facts["duration"] is None and not _is_still(container):
             facts["duration"] = _last_packet_end(container)
             if video is None and facts["duration"] is None:
                 raise ValueError("it contains no audio samples")
-        response["missing"] = _missing_seconds(container) if to_end else 0.0
+        if to_end:
+            _read_end(container, response)
         if to_end and video is None:
             _decode_first_samples(path, options)
         return response
 
 
+def _read_end(container: InputContainer, response: dict[str, Any]) -> None:
+    """Find out where the packets of a file end, unless all of them were read."""
+    if response["scan"] is not None:
+        return
+    response["missing"] = _missing_seconds(container)
+    if container.format.name == "matroska,webm" and not response["missing"]:
+        response["probe"]["duration"] += _seconds_after_end(container)
+
+
+def _has_several_formats(path: str, container: InputContainer, stream: Stream) -> bool:
+    return container.format.name.startswith("mov") and has_several_descriptions(Path(path), stream.id)
+
+
+def _default_video(container: InputContainer) -> VideoStream | None:
+    """Return the stream that players show: never cover art, wherever it is."""
+    streams = [stream for stream in container.streams.video if not _is_cover(stream)]
+    return next((stream for stream in streams if _is_default(stream)), next(iter(streams), None))
+
+
+def _default_audio(container: InputContainer) -> AudioStream | None:
+    """Return the stream that players select by themselves."""
+    streams = [*container.streams.audio]
+    main = [stream for stream in streams if not stream.disposition & _COMMENTARY] or streams
+    return next((stream for stream in main if _is_default(stream)), next(iter(main), None))
+
+
+def _is_default(stream: Stream) -> bool:
+    return bool(stream.disposition & av.stream.Disposition.default)
+
+
+def _needs_scan(container: InputContainer, audio: AudioStream | None, *, trusted: bool) -> bool:
+    """Return whether only the packets show the length of the file, or whether its audio format may change."""
+    if container.format.name == "matroska,webm":
+        return audio is not None and audio.codec.canonical_name in _FRAMED_AUDIO
+    if container.format.name == "avi":
+        return any(stream.frames >= _UNKNOWN_FRAMES for stream in container.streams)
+    if container.format.name == "flac" and container.duration:
+        return 0 < container.size <= _MAX_FLAC
+    return container.format.name in _ESTIMATED_FORMATS and not trusted
+
+
+def _apply_scan(container: InputContainer, response: dict[str, Any]) -> None:
+    scan = response["scan"] = scan_packets(container).facts()
+    if container.format.name == "matroska,webm" or scan["seconds"] is None:
+        return
+    if container.format.name == "flac" and container.duration:
+        # Its header states the exact length: what is missing was cut off.
+        response["missing"] = max(0.0, container.duration / av.time_base - scan["seconds"])
+    response["probe"]["duration"] = scan["seconds"] + response["missing"]
+    for stream in response["streams"]:
+        stream["duration"] = scan["streams"].get(str(stream["index"])) or stream["duration"]
+    if response["video"] is not None:
+        response["video"]["seconds"] = scan["streams"].get(str(response["video"]["index"])) or None
+        frames = response["probe"].get("frames") or 0
+        response["probe"]["frames"] = frames if 0 < frames < _UNKNOWN_FRAMES else None
+
+
 def _open(path: str, options: dict[str, str]) -> InputContainer:
     try:
-        return av.open(f"file:{path}", format=_demuxer(path), options=options, metadata_errors="replace")
+        demuxer = "wav" if "ignore_length" in options else _demuxer(path)
+        return av.open(f"file:{path}", format=demuxer, options=options, metadata_errors="replace")
     except av.ArgumentError:  # FFmpeg supports the format, but it is not allowed
         raise UnsupportedError("this kind of file is not accepted as media. Convert it to MP4, MP3 or PNG") from None
 
 
 def _demuxer(path: str) -> str | None:
     with open(path, "rb") as file:  # noqa: PTH123 - pathlib takes longer to import than a probe takes
-        head = file.read(_WEBP_HEADER)
-    if _is_animated_webp(head):
-        raise UnsupportedError("animated WebP is not supported. Convert it to GIF, APNG, MP4 or WebM")
+        head = file.read(3)
     # By the file name, FFmpeg would take a .jpg for a numbered image sequence.
-    return "jpeg_pipe" if head.startswith(b"\xff\xd8\xff") else None
+    return "jpeg_pipe" if head == b"\xff\xd8\xff" else None
 
 
-def _is_animated_webp(head: bytes) -> bool:
-    extended = len(head) == _WEBP_HEADER and head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X"
-    return extended and bool(head[20] & _WEBP_ANIMATION_FLAG)
+def _animation_response(path: str, animation: AnimationFacts, max_pixels: int) -> dict[str, Any]:
+    size: dict[str, Any] = {"width": animation.width, "height": animation.height}
+    _check_size(size["width"], size["height"], max_pixels)
+    frames, seconds = len(animation.delays), sum(animation.delays) / 1000
+    codec, fps = {"codec": "webp", "pixel_format": "bgra" if animation.transparent else "bgr0"}, frames / seconds
+    colors = {"matrix": _RGB_MATRIX, "primaries": _BT709, "transfer": _SRGB_TRANSFER, "range": _FULL_RANGE}
+    shared = {**size, "fps": fps, "frames": frames, "duration": seconds, "pixel_format": codec["pixel_format"]}
+    bit_rate = round(Path(path).stat().st_size * 8 / seconds)
+    video = {
+        "still": False,
+        **colors,
+        "seconds": seconds,
+        "index": 0,
+        "headers": "",
+        "interlaced": False,
+        "changes": False,
+    }
+    video |= {"hidden": 0, "base_rate": 1000 / min(animation.delays)}
+    return {
+        "probe": {**shared, "format": "webp_anim", "video_codec": "webp", "bit_rate": bit_rate},
+        "video": {**video, "normalization": "animation"},
+        "streams": [{**shared, **codec, **colors, "index": 0, "type": "video", "default": True, "bit_depth": 8}],
+        "chapters": [],
+        "tags": {},
+        "missing": 0.0,
+        "scan": None,
+        "audio": None,
+        "audio_changes": False,
+    }
+
+
+def _normalization(
+    path: str, container: InputContainer, stream: VideoStream, facts: dict[str, Any], max_pixels: int
+) -> str | None:
+    """Return how a still image must be normalized, if FFmpeg alone would show it otherwise than viewers do.
+
+    Corrects the facts about it.
+    """
+    if not _is_still(container):
+        return None
+    if container.format.name == "exr_pipe":
+        return "exr"
+    if not container.format.name.endswith("_pipe"):
+        return _heif_normalization(path, stream, facts, max_pixels)
+    still = read_still(Path(path))
+    if still is None:
+        return None
+    codec = stream.codec_context
+    width, height = codec.width, codec.height
+    facts |= still.orientation._asdict()
+    facts["width"], facts["height"] = (height, width) if still.orientation.swaps_sides else (width, height)
+    return "image" if any(still.orientation) or still.has_profile else None
+
+
+def _heif_normalization(path: str, stream: VideoStream, facts: dict[str, Any], max_pixels: int) -> str | None:
+    image = read_heif(Path(path))
+    if image is None:
+        return None
+    width, height = image.size
+    _check_size(width, height, max_pixels)
+    facts |= {"width": width, "height": height, **image.orientation._asdict()}
+    if image.alpha is not None:
+        facts["pixel_format"] = facts["pixel_format"].replace("yuv", "yuva")
+    odd_colors = image.primaries not in _NARROW_PRIMARIES or (image.icc_profile and is_foreign(image.icc_profile))
+    plain = image.coded.tiles == (stream.id,) and not any(image.orientation) and image.alpha is None and not odd_colors
+    return None if plain else "heif"
 
 
 def _video_details(container: InputContainer, stream: VideoStream) -> dict[str, Any]:
     return {
+        "hidden": _hidden_frames(stream),
+        "base_rate": float(stream.base_rate or 0),
         "still": _is_still(container),
         "matrix": int(stream.codec_context.colorspace),
         "transfer": int(stream.codec_context.color_trc),
@@ -119,6 +274,14 @@ def _video_details(container: InputContainer, stream: VideoStream) -> dict[str, 
         "index": stream.index,
         "headers": hashlib.sha256(stream.codec_context.extradata or b"").hexdigest(),
     }
+
+
+def _hidden_frames(stream: VideoStream) -> int:
+    """Return the number of frames that an edit list hides, as in a file that was trimmed without an encode."""
+    shown = float((stream.duration or 0) * (stream.time_base or 0) * (stream.average_rate or 0))
+    if not shown or stream.frames < shown + 0.5:
+        return 0
+    return sum(entry.is_discard for entry in stream.index_entries)
 
 
 def _stream(stream: Stream) -> dict[str, Any]:
@@ -146,9 +309,12 @@ def _stream(stream: Stream) -> dict[str, Any]:
 def _stream_duration(stream: Stream) -> float | None:
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
-    # Matroska stores the duration of a stream only in its tags.
+    # Matroska stores only the end of a stream, in its tags.
     tag = re.fullmatch(r"(\d{1,9}):(\d\d):(\d\d(?:\.\d{1,12})?)", stream.metadata.get("DURATION", ""))
-    return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3]) if tag else None
+    if tag is None:
+        return None
+    start = float((stream.start_time or 0) * (stream.time_base or 0))
+    return max(0.0, int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3]) - start)
 
 
 def _audio_stream_facts(stream: AudioStream) -> dict[str, Any]:
@@ -193,7 +359,7 @@ def _chapters(container: InputContainer) -> list[dict[str, Any]]:
 
 def _last_packet_end(container: InputContainer) -> float | None:
     """Return the end time of the last packet: live recordings have no duration in their header."""
-    container.seek(0)
+    container.seek(min(0, container.start_time or 0))
     end = Fraction(0)
     for packet in container.demux():
         if packet.pts is not None and packet.time_base is not None:
@@ -211,11 +377,21 @@ def _missing_seconds(container: InputContainer) -> float:
     return max(0.0, missing if missing < _PRECISION else stated - _end_of_packets(container, 0.0))
 
 
-def _end_of_packets(container: InputContainer, start: float) -> float:
+def _seconds_after_end(container: InputContainer) -> float:
+    """Return the seconds that the file goes on after its stated end, as a recording whose header is an old one."""
+    if not container.duration:
+        return 0.0
+    stated = ((container.start_time or 0) + container.duration) / av.time_base
+    more = _end_of_packets(container, stated, ("video", "audio")) - stated
+    return more if more > _PRECISION else 0.0
+
+
+def _end_of_packets(container: InputContainer, start: float, types: Sequence[str] = ()) -> float:
+    """Return where the last packet of streams of these types ends; of all streams by default."""
     end = Fraction(0)
     try:
         container.seek(max(0, int(start * av.time_base)))
-        for packet in container.demux():
+        for packet in container.demux([each for each in container.streams if not types or each.type in types]):
             if packet.pts is not None and packet.time_base is not None:
                 end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
     except av.FFmpegError:  # the packets before it are all that can be read
@@ -240,20 +416,27 @@ def _duration(container: InputContainer) -> float | None:
     return float(max(lengths)) if lengths else None
 
 
-def _video_facts(container: InputContainer, stream: VideoStream, max_pixels: int) -> dict[str, Any]:
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise UnsupportedError(f"its frames of {width}x{height} are too large to be decoded safely")
+
+
+def _video_facts(path: str, container: InputContainer, stream: VideoStream, max_pixels: int) -> dict[str, Any]:
     codec = stream.codec_context
-    if codec.width * codec.height > max_pixels:
-        raise UnsupportedError(f"its frames of {codec.width}x{codec.height} are too large to be decoded safely")
+    _check_size(codec.width, codec.height, max_pixels)
     frame = next((f for f in container.decode(stream) if isinstance(f, VideoFrame)), None)
     if frame is None:
         raise ValueError("it contains no frame that can be decoded")
     pixel_aspect = stream.sample_aspect_ratio or 1
     width, height = round(frame.width * pixel_aspect), frame.height
-    rotation = round(frame.rotation) % 360
-    if rotation in (90, 270):
+    is_mp4 = container.format.name.startswith("mov")
+    orientation = frame_orientation(frame, mirrored=is_mp4 and is_track_mirrored(Path(path), stream.id))
+    if orientation.swaps_sides:
         width, height = height, width
-    facts: dict[str, Any] = {"width": width, "height": height, "rotation": rotation}
-    facts["interlaced"] = bool(frame.interlaced_frame)
+    facts: dict[str, Any] = {"width": width, "height": height, **orientation._asdict()}
+    facts["interlaced"] = bool(frame.interlaced_frame) or (
+        stream.codec.canonical_name == "h264" and allows_fields(codec.extradata or b"")
+    )
     codec_name, pixel_format = stream.codec.canonical_name, frame.format.name
     # VP8 and VP9 store alpha in a side channel, which FFmpeg's default decoders ignore.
     if stream.metadata.get("alpha_mode") == "1" and codec_name in ("vp8", "vp9"):
@@ -262,7 +445,7 @@ def _video_facts(container: InputContainer, stream: VideoStream, max_pixels: int
     if _is_still(container):
         return {**facts, "frames": 1, "fps": None, "duration": None}
     rate = stream.average_rate or stream.guessed_rate
-    return {**facts, "frames": stream.frames or None, "fps": float(rate) if rate else None}
+    return {**facts, "frames": stream.frames - _hidden_frames(stream) or None, "fps": float(rate) if rate else None}
 
 
 def _is_still(container: InputContainer) -> bool:
@@ -271,4 +454,4 @@ def _is_still(container: InputContainer) -> bool:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), sandboxed=sys.argv[3] == "sandboxed")

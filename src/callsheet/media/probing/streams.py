@@ -10,7 +10,8 @@ StreamType = Literal["video", "audio", "subtitle", "data", "attachment"]
 
 # FFmpeg's names of the code points of ITU-T H.273.
 _MATRICES = {0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco", 9: "bt2020nc"}
-_PRIMARIES = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 12: "smpte432"}
+_PRIMARIES = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020"}
+_PRIMARIES |= {11: "smpte431", 12: "smpte432", 22: "ebu3213"}
 _TRANSFERS = {
     1: "bt709",
     4: "gamma22",
@@ -92,6 +93,18 @@ def read_stream(facts: dict[str, Any]) -> Stream:
             "hdr": _HDR.get(transfer),
             "pixel_aspect_ratio": f"{pixel_aspect[0]}:{pixel_aspect[1]}" if pixel_aspect else None,
         }
+    )
+
+
+def color_numbers(stream: Stream) -> tuple[int | None, int | None, int | None]:
+    """Return matrix, primaries and transfer of a stream by their numbers in ITU-T H.273. None: not stated."""
+    matrices = {name: number for number, name in _MATRICES.items()}
+    primaries = {name: number for number, name in _PRIMARIES.items()}
+    transfers = {name: number for number, name in _TRANSFERS.items()}
+    return (
+        matrices.get(stream.color_matrix or ""),
+        primaries.get(stream.color_primaries or ""),
+        transfers.get(stream.color_transfer or ""),
     )
 
 

@@ -1,5 +1,7 @@
 """Detect files that were cut off, by the sizes and end marks that their formats contain."""
 
+import struct
+from collections.abc import Callable
 from pathlib import Path
 
 from callsheet.media.probing.mp4_boxes import top_level_boxes
@@ -9,12 +11,18 @@ _JPEG = b"\xff\xd8\xff"
 _JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
 _UNKNOWN_RIFF_SIZES = frozenset({0, 0xFFFFFFFF})
 """Written by programs that do not know the size in advance."""
+_W64 = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
+_FLV_SIZE = b"\x00\x08filesize\x00"
+"""The name of a number in the metadata, with the lengths before and the type behind it."""
+_MAX_STATED = 2**50
 _OGG_HEADER = 27
 """Bytes of a page header, up to the table of its segments."""
 _MP3_FRAME = 256
 _MP3_HAS_FRAMES, _MP3_HAS_BYTES = 1, 2
 _HEAD = 64 * 1024
 """Bytes. A larger ID3 tag, with a picture, hides the first frame."""
+_MAX_TRAILER = 1024
+"""Bytes of tags after the last frame of an MP3."""
 _MAX_JPEG = 256 * 2**20
 """Bytes. A larger file is not searched."""
 
@@ -22,7 +30,8 @@ _MAX_JPEG = 256 * 2**20
 def truncation(path: Path) -> str | None:
     """Return what is missing at the end of a file; None if nothing is.
 
-    None also for formats other than PNG, JPEG, GIF, RIFF (WebP, WAV, AVI), MP4, QuickTime, Ogg and MP3.
+    None also for formats other than PNG, JPEG, GIF, RIFF (WebP, WAV, AVI), W64, AIFF, CAF, MP4, QuickTime, FLV, Ogg
+    and MP3.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -38,9 +47,23 @@ def truncation(path: Path) -> str | None:
         return None if size > _MAX_JPEG or _jpeg_is_complete(path) else "it has no end mark"
     if head.startswith(b"GIF8"):
         return None if _ends_with(path, b";") else "it has no end mark"
+    if read_size := next((read for mark, read in _STATED_SIZES.items() if head.startswith(mark)), None):
+        return _missing_bytes(size, read_size(head))
     if head.startswith(b"OggS"):
         return _missing_bytes(size, _end_of_ogg_pages(path, size))
     return _missing_bytes(size, _size_in_mp3_header(head))
+
+
+def has_exact_header(path: Path) -> bool:
+    """Return whether the header of an MP3 states a length that is known to be that of the whole file.
+
+    Files that were put behind each other have the header of the first one.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    stated = _size_in_mp3_header(head)
+    return stated > 0 and 0 <= size - stated <= _MAX_TRAILER
 
 
 def _mp4_truncation(path: Path, size: int) -> str | None:
@@ -85,6 +108,28 @@ def _end_of_ogg_pages(path: Path, size: int) -> int:
     return position
 
 
+def _size_in_caf_header(head: bytes) -> int:
+    """Return the size that the chunks of a CAF state up to its audio data; 0 if it was not known."""
+    at = 8
+    while at + 12 <= len(head):
+        kind, size = head[at : at + 4], int.from_bytes(head[at + 4 : at + 12], "big", signed=True)
+        if size < 0:  # the data goes on to the end of the file
+            return 0
+        at += 12 + size
+        if kind == b"data":
+            return at
+    return 0
+
+
+def _size_in_flv_header(head: bytes) -> int:
+    """Return the size that the metadata of an FLV states; 0 if it states none."""
+    at = head.find(_FLV_SIZE)
+    if at < 0 or len(head) < at + len(_FLV_SIZE) + 8:
+        return 0
+    (size,) = struct.unpack_from(">d", head, at + len(_FLV_SIZE))
+    return int(size) if 0 < size < _MAX_STATED else 0
+
+
 def _size_in_mp3_header(head: bytes) -> int:
     """Return the size that the first frame of most MP3 files states (Xing or Info header); 0 if it states none."""
     start = 0
@@ -99,6 +144,15 @@ def _size_in_mp3_header(head: bytes) -> int:
         return 0
     position += 12 if flags & _MP3_HAS_FRAMES else 8
     return start + int.from_bytes(frame[position : position + 4], "big")
+
+
+_STATED_SIZES: dict[bytes, Callable[[bytes], int]] = {
+    _W64: lambda head: int.from_bytes(head[16:24], "little"),
+    b"FORM": lambda head: int.from_bytes(head[4:8], "big") + 8,
+    b"caff": _size_in_caf_header,
+    b"FLV": _size_in_flv_header,
+}
+"""Readers of the size that a header states, by its first bytes."""
 
 
 def _ends_with(path: Path, mark: bytes) -> bool:

@@ -4,14 +4,15 @@ The audio is mixed as a whole, not per segment: separately encoded audio would c
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
+from callsheet.media.encoding.downmix import downmix_filters
 from callsheet.media.encoding.loudness import METER
 from callsheet.media.encoding.pcm import LOSSLESS_ARGS, SAMPLE_RATE
 from callsheet.media.ffmpeg.filter_graph import FilterGraph, Options
-from callsheet.media.ffmpeg.inputs import file_url, media_input
+from callsheet.media.ffmpeg.inputs import audio_input, file_url
 from callsheet.media.rendering.audio_placement import AudioPlacement, frame_to_sample
 from callsheet.media.rendering.schedule import Schedule, Shot
 
@@ -51,6 +52,7 @@ def mix_steps(schedule: Schedule, placements: Sequence[AudioPlacement], folder: 
     steps: list[MixStep] = []
     mix = _MixGraph()
     base = _mix_scenes(mix, schedule, steps, folder)
+    placements = [_unroll(placement, number, steps, folder) for number, placement in enumerate(placements)]
     plain, ducked = [p for p in placements if p.duck is None], [p for p in placements if p.duck is not None]
     plain = _premix(plain, steps, folder)
     base = mix.sum(base, [mix.add_placement(placement) for placement in plain])
@@ -98,6 +100,18 @@ def _overlap(shot: Shot, rate: Fraction) -> int:
     return frame_to_sample(shot.start + shot.blend_in, rate) - frame_to_sample(shot.start, rate)
 
 
+def _unroll(placement: AudioPlacement, number: int, steps: list[MixStep], folder: Path) -> AudioPlacement:
+    """Return a placement whose looped audio is lossless, and starts where a repetition does.
+
+    A compressed file cannot be repeated as it is: each pass would add the padding of its encoder.
+    """
+    if not placement.loop:
+        return placement
+    decode = _MixGraph()
+    steps.append(decode.step(decode.add_file_range(placement), folder / f"loop{number:03d}.w64"))
+    return replace(placement, path=steps[-1].output, trim_start=0.0, start_time=0.0, stream=0, layout=None)
+
+
 def _premix(placements: Sequence[AudioPlacement], steps: list[MixStep], folder: Path) -> list[AudioPlacement]:
     """Return at most `MAX_INPUTS` placements of the same sum. Groups of more are mixed to files by extra steps."""
     if len(placements) <= MAX_INPUTS:
@@ -133,6 +147,13 @@ class _MixGraph:
         """Append a lossless file that a previous step wrote."""
         return self.graph.chain(self._add_input(["-i", file_url(path)]), _STEREO)
 
+    def add_file_range(self, placement: AudioPlacement) -> str:
+        """Append the audio of a placement from its trim start to the end of its file, in stereo."""
+        args, _ = audio_input(placement.path, placement.trim_start)
+        stream = self._add_input(args, placement.stream)
+        start = _start_at(placement.start_time + placement.trim_start)
+        return self.graph.chain(stream, start, _fill_gaps(), *downmix_filters(placement.layout), _STEREO)
+
     def add_scenes(self, shots: Sequence[Shot], rate: Fraction, previous: Shot | None = None) -> str:
         """Append the audio of consecutive scenes, faded at both ends where scenes of other batches overlap."""
         tracks = [self._add_scene(shot, rate) for shot in shots]
@@ -151,13 +172,13 @@ class _MixGraph:
         """Append placed audio, delayed to its start. `origin` is the sample at which the mix begins."""
         length = placement.length / SAMPLE_RATE * placement.speed + 0.1
         loop = ["-stream_loop", "-1"] if placement.loop else []
-        stream = self._add_input(
-            [*loop, *media_input(placement.path, start=placement.trim_start or None, length=length)]
-        )
+        args, _ = audio_input(placement.path, placement.trim_start, length)
+        stream = self._add_input([*loop, *args], placement.stream)
         track = self.graph.chain(
             stream,
             _start_at(placement.start_time + placement.trim_start),
             _fill_gaps(),
+            *downmix_filters(placement.layout),
             _STEREO,
             *_tempo(placement.speed),
             _trim(placement.length),
@@ -207,18 +228,21 @@ class _MixGraph:
 
     def _add_scene(self, shot: Shot, rate: Fraction) -> str:
         count = frame_to_sample(shot.end, rate) - frame_to_sample(shot.start, rate)
-        if not shot.has_audio or shot.footage is None:
+        sound = shot.sound
+        if sound is None:
             silence = self.graph.add("anullsrc", r=SAMPLE_RATE, cl="stereo")
             return self.graph.chain(silence, _trim(count), _STEREO)
         scene = shot.scene
         length = float(shot.frames / rate) * scene.speed + 0.1
         if scene.trim_end is not None:
             length = min(length, scene.trim_end - scene.trim_start)
-        stream = self._add_input(media_input(shot.footage.path, start=scene.trim_start or None, length=length))
+        args, _ = audio_input(sound.path, scene.trim_start, length)
+        stream = self._add_input(args, sound.audio.index)
         return self.graph.chain(
             stream,
-            _start_at(shot.footage.start + scene.trim_start),
+            _start_at(sound.start + scene.trim_start),
             _fill_gaps(),
+            *downmix_filters(sound.audio_layout),
             _STEREO,
             *_tempo(scene.speed),
             *_volume(scene.volume),
@@ -228,10 +252,10 @@ class _MixGraph:
             *_fades(scene.fade_in, scene.fade_out, count),
         )
 
-    def _add_input(self, args: list[str]) -> str:
+    def _add_input(self, args: list[str], stream: int = 0) -> str:
         self._args += args
         self._inputs += 1
-        return f"{self._inputs - 1}:a:0"
+        return f"{self._inputs - 1}:{stream}"
 
 
 def _start_at(seconds: float) -> Filter:

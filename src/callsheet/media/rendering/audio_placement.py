@@ -28,9 +28,14 @@ class AudioPlacement:
     fade_in: float = 0.0
     fade_out: float = 0.0
     loop: bool = False
+    """Whether the audio is shorter than `length`, and repeated."""
     duck: Ducking | None = None
     start_time: float = 0.0
     """First timestamp of the file, in seconds."""
+    stream: int = 0
+    """Index of the audio stream in the file."""
+    layout: str | None = None
+    """Channel layout of the audio."""
 
     @property
     def end(self) -> int:
@@ -103,6 +108,8 @@ def _overlay_audio(placement: OverlayPlacement, rate: Fraction) -> AudioPlacemen
         fade_in=overlay.fade_in,
         fade_out=overlay.fade_out,
         start_time=placement.footage.start,
+        stream=placement.footage.audio.index,
+        layout=placement.footage.audio_layout,
     )
 
 
@@ -135,8 +142,9 @@ def _place_clip(
     start = default_start if clip.start is None else round(clip.start * SAMPLE_RATE)
     remaining = frame_to_sample(schedule.frames, schedule.rate) - start
     length = remaining if clip.duration == "end" else min(remaining, round(clip.duration * SAMPLE_RATE))
+    available = round(_remaining_samples(clip, media) / clip.speed)
     if not clip.loop:
-        length = min(length, round(_remaining_samples(clip, media) / clip.speed))
+        length = min(length, available)
     return AudioPlacement(
         media.path,
         start,
@@ -146,9 +154,11 @@ def _place_clip(
         volume=clip.volume * track_volume,
         fade_in=clip.fade_in,
         fade_out=clip.fade_out,
-        loop=clip.loop,
+        loop=clip.loop and length > available,
         duck=clip.duck,
         start_time=media.start,
+        stream=media.audio.index,
+        layout=media.audio_layout,
     )
 
 
@@ -159,8 +169,9 @@ def _remaining_samples(clip: Soundtrack, media: MediaInfo) -> int:
 
 def _place_soundtrack(soundtrack: Soundtrack, media: MediaInfo, schedule: Schedule) -> AudioPlacement:
     length = frame_to_sample(schedule.frames, schedule.rate)
+    available = _remaining_samples(soundtrack, media)
     if not soundtrack.loop:
-        length = min(length, _remaining_samples(soundtrack, media))
+        length = min(length, available)
     return AudioPlacement(
         media.path,
         0,
@@ -169,7 +180,9 @@ def _place_soundtrack(soundtrack: Soundtrack, media: MediaInfo, schedule: Schedu
         volume=soundtrack.volume,
         fade_in=soundtrack.fade_in,
         fade_out=soundtrack.fade_out,
-        loop=soundtrack.loop,
+        loop=soundtrack.loop and length > available,
         duck=soundtrack.duck,
         start_time=media.start,
+        stream=media.audio.index,
+        layout=media.audio_layout,
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from callsheet.media.encoding import codecs
 from callsheet.media.ffmpeg.inputs import file_url, media_input
 from callsheet.media.ffmpeg.runner import FFmpeg
+from callsheet.media.filters.source_frames import picture_stream
 from callsheet.media.probing.output_checks import check_stderr, verify_video
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering.audio_track import encode_audio_track
@@ -22,7 +23,7 @@ def final_mux_args(
     """Return the command that joins `count` segments and muxes them with the encoded audio."""
     names = "".join(f"file {segment_stem(number)}.mp4\n" for number in range(count))
     video_input = ["-f", "concat", "-safe", "1", "-i", file_url(Path(_SEGMENT_LIST))]
-    args = _mux_args(plan, codec, video_input, audio, output)
+    args = _mux_args(plan, codec, video_input, "0:v:0", audio, output)
     return FFmpegCommand(args, {_SEGMENT_LIST: f"ffconcat version 1.0\n{names}"})
 
 
@@ -37,17 +38,22 @@ async def render_with_copied_video(
     on_progress(0.5)
     output = folder / f"film.{plan.container.format}"
     path = audio.path if audio is not None else None
-    report = await ffmpeg.run(_mux_args(plan, "h264", media_input(source.path), path, output))
-    check_stderr(report.stderr, source.path.name)
+    report = await ffmpeg.run(_mux_args(plan, "h264", media_input(source.path), picture_stream(source), path, output))
+    damage = check_stderr(report.stderr, f"'{source.path.name}'", strict=source.strict)
     await verify_video(output, expected_output(plan))
-    return RenderedVideo(output, (audio.note,) if audio is not None and audio.note is not None else ())
+    return RenderedVideo(output, (*damage, *((audio.note,) if audio is not None and audio.note is not None else ())))
 
 
 def _mux_args(
-    plan: RenderPlan, codec: codecs.VideoCodec, video_input: Sequence[str], audio: Path | None, output: Path
+    plan: RenderPlan,
+    codec: codecs.VideoCodec,
+    video_input: Sequence[str],
+    video: str,
+    audio: Path | None,
+    output: Path,
 ) -> list[str]:
     """Return the FFmpeg args that copy a video stream and an audio stream into one file."""
-    args = [*video_input, *([] if audio is None else media_input(audio)), "-map", "0:v:0"]
+    args = [*video_input, *([] if audio is None else media_input(audio)), "-map", video]
     args += [] if audio is None else ["-map", "1:a:0"]
     args += ["-c", "copy", *codecs.container_args(plan.container.format, codec)]
     if plan.container.format in ("mp4", "mov"):

@@ -6,12 +6,12 @@ from fractions import Fraction
 
 from callsheet.media.ffmpeg.filter_graph import FilterGraph, Options
 from callsheet.media.filters.scaling import (
-    HDR_TO_SDR,
     Box,
     color_space_of,
     contained_size,
     has_alpha,
     scale_to_box,
+    to_bt709,
 )
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering.overlay_placement import OverlayPlacement
@@ -109,8 +109,7 @@ def _scale(
     if fit in ("cover", "contain_blur") and not overlay.scale and bool(width) == bool(height):
         box = Box(even(width or canvas.width), even(height or canvas.height), fit)
         return scale_to_box(graph, stream, footage, box)
-    if footage.hdr:
-        stream = graph.chain(stream, *HDR_TO_SDR)
+    stream = to_bt709(graph, stream, footage)
     fills = fit in ("contain", "fill")
     size = _size(overlay, ratio, footage, canvas, fills_frame=fills, stretched=fit == "fill")
     return graph.chain(

@@ -8,6 +8,7 @@ from callsheet.media.encoding import audio_bitrates, codecs
 from callsheet.media.encoding.codecs import AudioCodec
 from callsheet.media.encoding.loudness import Target
 from callsheet.media.probing.output_checks import ExpectedVideo
+from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering import audio_mix
 from callsheet.media.rendering.audio_placement import AudioPlacement
 from callsheet.media.rendering.layers import Layer
@@ -54,11 +55,20 @@ class RenderPlan:
         return any(self.schedule.shots[number] is segment.shots[0] for number in self.copied_shots)
 
     @property
+    def strict(self) -> bool:
+        """Whether a damaged source is an error."""
+        return any(media.strict for media in self._footage)
+
+    @property
+    def _footage(self) -> list[MediaInfo]:
+        footage = [media for shot in self.schedule.shots for media in (shot.footage, shot.recording)]
+        footage += [layer.footage for layer in self.layers if isinstance(layer, OverlayPlacement)]
+        return [media for media in footage if media is not None]
+
+    @property
     def source_files(self) -> set[Path]:
         """All media files that the render reads."""
-        footage = [shot.footage for shot in self.schedule.shots]
-        footage += [layer.footage for layer in self.layers if isinstance(layer, OverlayPlacement)]
-        return {media.path for media in footage if media is not None} | {each.path for each in self.audio}
+        return {media.path for media in self._footage} | {each.path for each in self.audio}
 
 
 @dataclass(frozen=True, slots=True)

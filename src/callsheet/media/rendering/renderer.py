@@ -137,7 +137,7 @@ class Renderer:
     async def _encode(self, run: Sequence[int], threads: int) -> None:
         label = self.segments[run[-1]].label
         log = await self._run_command(run, threads, label)
-        check_stderr(log, label)
+        self._notes.update(dict.fromkeys(check_stderr(log, label, strict=self.plan.strict)))
         if missing_fonts(log):
             self._notes[_MISSING_FONTS] = None
         for number in run:

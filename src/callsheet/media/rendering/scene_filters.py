@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from callsheet.media.ffmpeg.filter_graph import FilterGraph, Options
 from callsheet.media.filters.scaling import BT709_OPTIONS, Box, flatten_alpha, scale_to_box
+from callsheet.media.filters.source_frames import source_frames
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering.schedule import Shot, to_frames
 from callsheet.media.timeline.scene import Filter, Motion, Scene
@@ -63,7 +64,7 @@ def scene_frames(graph: FilterGraph, stream: str, shot: Shot, frames: FrameRange
     """Append the filters that produce some frames of a scene, numbered from 0, from its input stream."""
     scene, footage = shot.scene, shot.footage
     if footage is None:
-        video = color_frames(graph, scene.color or canvas.background, frames.count, canvas)
+        video = color_frames(graph, scene.color or scene.background or canvas.background, frames.count, canvas)
     elif footage.still:
         video = _still_frames(graph, stream, shot, footage, frames, canvas)
     else:
@@ -93,10 +94,8 @@ def video_frames(
     shifted = f"PTS-{_microseconds(footage.start + trim_start)}/TB"
     starts_late = trim_start <= footage.video_delay
     is_early = source_time(trim_start, speed, frames.start, rate) < footage.video_delay + _SEEK_MARGIN
-    if footage.interlaced:
-        stream = graph.add("bwdif", stream, mode="send_frame", deint="interlaced")
     return graph.chain(
-        stream,
+        source_frames(graph, stream, footage),
         ("setpts", {"expr": shifted if speed == 1 else f"({shifted})/{speed:.6f}"}),
         # With start_time, fps fills the gap before the first frame. After a seek far into the file this is slow.
         ("fps", {"fps": rate, "start_time": 0 if starts_late and is_early else None}),

@@ -20,13 +20,15 @@ class Shot:
     number: int
     scene: Scene
     footage: MediaInfo | None
-    """None for a color."""
+    """None for a color, and for a file without a picture."""
     start: int
     frames: int
     blend_in: int
     """First frames, shared with the scene before."""
     blend_out: int
     """Last frames, shared with the scene after."""
+    recording: MediaInfo | None = None
+    """A file without a picture, which plays over the background."""
 
     @property
     def end(self) -> int:
@@ -39,9 +41,15 @@ class Shot:
         return self.footage is not None and not self.footage.still
 
     @property
+    def sound(self) -> MediaInfo | None:
+        """The file whose audio is part of the mix."""
+        media = self.recording or (self.footage if self.is_video else None)
+        return media if media is not None and media.has_audio and _is_audible(self.scene) else None
+
+    @property
     def has_audio(self) -> bool:
         """Whether its audio is part of the mix."""
-        return self.is_video and bool(self.footage and self.footage.has_audio) and _is_audible(self.scene)
+        return self.sound is not None
 
     @property
     def label(self) -> str:
@@ -72,7 +80,7 @@ class Schedule:
 
 
 def build_schedule(
-    scenes: Sequence[Scene], footage: Sequence[MediaInfo | None], rate: Fraction, background: str = "#000000"
+    scenes: Sequence[Scene], files: Sequence[MediaInfo | None], rate: Fraction, background: str = "#000000"
 ) -> Schedule:
     """Place scenes one after another. Scenes with a transition overlap by its length.
 
@@ -80,24 +88,27 @@ def build_schedule(
     """
     problems = [
         problem
-        for number, (scene, media) in enumerate(zip(scenes, footage, strict=True))
+        for number, (scene, media) in enumerate(zip(scenes, files, strict=True))
         for problem in _media_problems(number, scene, media)
     ]
     if problems:
         raise BadParams(problems)
-    lengths = [_length(scene, media, rate) for scene, media in zip(scenes, footage, strict=True)]
+    lengths = [_length(scene, media, rate) for scene, media in zip(scenes, files, strict=True)]
     blends = [0, *(_blend(scene.effective_transition, rate) for scene in scenes[:-1]), 0]
     starts = _starts(scenes, lengths, blends, rate)
     problems = [*_transition_problems(lengths, blends), *_start_problems(scenes, lengths, blends, starts, rate)]
     if problems:
         raise BadParams(problems)
     shots: list[Shot] = []
-    for number, (scene, media, frames) in enumerate(zip(scenes, footage, lengths, strict=True)):
+    for number, (scene, media, frames) in enumerate(zip(scenes, files, lengths, strict=True)):
         end = shots[-1].end if shots else 0
         if starts[number] > end:
             gap = Scene.model_validate({"color": background})
             shots.append(Shot(number, gap, None, end, starts[number] - end, 0, 0))
-        shots.append(Shot(number, scene, media, starts[number], frames, blends[number], blends[number + 1]))
+        footage, recording = (media, None) if media is None or media.has_video else (None, media)
+        shots.append(
+            Shot(number, scene, footage, starts[number], frames, blends[number], blends[number + 1], recording)
+        )
     return Schedule(rate, tuple(shots))
 
 
@@ -114,19 +125,19 @@ def _media_problems(number: int, scene: Scene, media: MediaInfo | None) -> Itera
     field = f"scenes[{number}]"
     if media is None:
         return
-    if not media.has_video:
-        yield Problem(f"{field}.src", "no_picture", "the file has no video stream, only audio")
+    if not media.has_video and scene.type is not None:
+        yield Problem(f"{field}.type", "no_picture", f"the file has only audio, no {scene.type}")
     elif scene.type == "image" and not media.still:
         yield Problem(f"{field}.type", "not_an_image", "the file is a video, not an image")
     elif scene.type == "video" and media.still:
         yield Problem(f"{field}.type", "not_a_video", "the file is an image, not a video")
     elif scene.motion is not None and not media.still:
-        yield Problem(f"{field}.motion", "not_an_image", "motion is for images; this file is a video")
+        yield Problem(f"{field}.motion", "not_an_image", "motion is for images; this file is not one")
     elif not media.still and scene.trim_start >= media.length:
-        message = f"trim_start is {scene.trim_start:g} s, but the video is {media.length:g} s long"
+        message = f"trim_start is {scene.trim_start:g} s, but the file is {media.length:g} s long"
         yield Problem(f"{field}.trimStart", "out_of_range", message)
     elif not media.still and scene.trim_end is not None and scene.trim_end > media.length + 0.5:
-        message = f"trim_end is {scene.trim_end:g} s, but the video is {media.length:g} s long"
+        message = f"trim_end is {scene.trim_end:g} s, but the file is {media.length:g} s long"
         yield Problem(f"{field}.trimEnd", "out_of_range", message)
 
 

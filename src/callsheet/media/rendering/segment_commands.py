@@ -9,7 +9,8 @@ from pathlib import Path
 
 from callsheet.media.encoding.encoders import Encoder
 from callsheet.media.ffmpeg.filter_graph import FilterGraph
-from callsheet.media.ffmpeg.inputs import file_url, media_input
+from callsheet.media.ffmpeg.inputs import file_url
+from callsheet.media.filters.source_frames import picture_input, picture_stream
 from callsheet.media.fonts import FONTS
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering.layers import AssScript, Layer, TextLayer, is_visible, visible_lines
@@ -137,8 +138,9 @@ class _GraphBuilder:
         return self._add_overlay(video, layer, segment)
 
     def _add_shot_frames(self, shot: Shot, frames: FrameRange) -> str:
-        stream = f"{len(self.inputs)}:v:0"
+        stream = ""
         if shot.footage is not None:
+            stream = picture_stream(shot.footage, len(self.inputs))
             time = source_time(shot.scene.trim_start, shot.scene.speed, frames.start, self._canvas.rate)
             self._add_input(shot.footage, time)
         return scene_frames(self.graph, stream, shot, frames, self._canvas)
@@ -147,8 +149,7 @@ class _GraphBuilder:
         seek = None if footage.still else seek_position(footage, time)
         # Without -noaccurate_seek, FFmpeg drops the frame that started before the seek position and is still visible.
         args = ["-threads", str(self._threads), "-noaccurate_seek"]
-        args += ["-c:v", footage.decoder] if footage.decoder else []
-        args += media_input(footage.path, start=seek)
+        args += picture_input(footage, start=seek)
         self.inputs.append(args)
 
     def _add_overlay(self, video: str, placement: OverlayPlacement, segment: Segment) -> str:
@@ -156,7 +157,7 @@ class _GraphBuilder:
         assert isinstance(overlay, MediaOverlay) and footage is not None  # noqa: S101 - texts are in text layers
         start, end = max(segment.start, placement.start), min(segment.end, placement.end)
         frames = FrameRange(start - placement.start, end - placement.start)
-        stream = f"{len(self.inputs)}:v:0"
+        stream = picture_stream(footage, len(self.inputs))
         self._add_input(footage, source_time(overlay.trim_start, overlay.speed, frames.start, self._canvas.rate))
         return add_overlay(self.graph, video, stream, placement, frames, start - segment.start, self._canvas)
 

@@ -10,6 +10,8 @@ from callsheet.media.encoding.codecs import codec_from_probe
 from callsheet.media.encoding.encoders import Encoder
 from callsheet.media.ffmpeg.inputs import file_url, media_input
 from callsheet.media.ffmpeg.runner import FFmpeg
+from callsheet.media.filters.sdr import sdr_filters
+from callsheet.media.filters.source_frames import picture_stream
 from callsheet.media.probing.frame_index import read_frame_index
 from callsheet.media.probing.probe import MediaInfo, probe_details
 from callsheet.media.rendering.layers import Layer, is_visible
@@ -60,7 +62,9 @@ def matches_output(shot: Shot, canvas: Canvas, encoder: Encoder) -> bool:
     video would drift apart.
     """
     scene, footage = shot.scene, shot.footage
-    if footage is None or footage.still or footage.hdr or footage.interlaced or footage.video is None:
+    if footage is None or footage.still or footage.interlaced or footage.video is None or sdr_filters(footage):
+        return False
+    if footage.hidden_frames or footage.video_changes:  # a copy would show them, or have several formats
         return False
     unchanged = (
         *(scene.trim_start == 0, scene.trim_end is None, scene.speed == 1, scene.crop is None, not scene.filters),
@@ -76,7 +80,7 @@ def _has_output_format(footage: MediaInfo, frames: int, canvas: Canvas, encoder:
         codec_from_probe(stream.codec) == encoder.codec
         and stream.pixel_format == encoder.pixel_format
         and (stream.width, stream.height) == (canvas.width, canvas.height)
-        and media.rotation == 0
+        and not media.turned
         and stream.pixel_aspect_ratio in (None, "1:1")
         and stream.color_range in (None, "tv")
         and (stream.color_matrix or footage.assumed_matrix) == "bt709"
@@ -114,7 +118,7 @@ def stream_copy_args(shot: Shot, canvas: Canvas, stem: str) -> list[str]:
     """Return the FFmpeg args that copy a scene's video stream to the MP4 file `<stem>.mp4`."""
     assert shot.footage is not None  # noqa: S101 - only files are copied
     return [
-        *(*media_input(shot.footage.path), "-map", "0:v:0", "-c:v", "copy", "-an", "-sn", "-dn"),
+        *(*media_input(shot.footage.path), "-map", picture_stream(shot.footage), "-c:v", "copy", "-an", "-sn", "-dn"),
         *("-map_metadata", "-1", "-map_chapters", "-1"),
         *("-video_track_timescale", str(timescale(canvas.rate))),
         *("-f", "mp4", file_url(Path(f"{stem}.mp4"))),

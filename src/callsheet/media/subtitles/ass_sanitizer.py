@@ -25,6 +25,8 @@ class SanitizedScript:
     text: str
     shown: tuple[tuple[float, float], ...]
     """Start and end of each event, in seconds."""
+    notes: tuple[str, ...] = ()
+    """What was guessed, and what could not be read."""
 
 
 def sanitize_ass(path: Path) -> SanitizedScript:
@@ -32,7 +34,8 @@ def sanitize_ass(path: Path) -> SanitizedScript:
 
     Raises BadSource if the script has no events or exceeds a size limit.
     """
-    lines = _allowed_lines(read_subtitle_text(path).replace("\0", "").split("\n"))
+    source = read_subtitle_text(path)
+    lines = _allowed_lines(source.text.split("\n"))
     shown = tuple(_event_times(lines))
     if not shown:
         raise BadSource(f"'{path.name}' is an ASS script without events")
@@ -40,7 +43,7 @@ def sanitize_ass(path: Path) -> SanitizedScript:
         raise BadSource(f"'{path.name}' has {len(shown)} events; the limit is {_MAX_EVENTS}")
     if any(len(line) > _MAX_LINE_LENGTH for line in lines):
         raise BadSource(f"'{path.name}' has a line of more than {_MAX_LINE_LENGTH} characters")
-    return SanitizedScript("\n".join(lines), shown)
+    return SanitizedScript("\n".join(lines), shown, source.notes)
 
 
 def _allowed_lines(lines: list[str]) -> list[str]:

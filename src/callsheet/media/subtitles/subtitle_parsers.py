@@ -1,28 +1,25 @@
-"""Parsers of SRT and WebVTT captions."""
+"""Parser of SRT and WebVTT captions, as people have them: without numbers, blank lines or hours, or out of order."""
 
-import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 from callsheet.domain.errors import BadSource
-from callsheet.media.subtitles.ass import escape_text
+from callsheet.media.subtitles.caption_markup import alignment_tag, ass_text, plain_body, seconds, timed_words
 from callsheet.media.subtitles.spoken import SpokenText
-from callsheet.media.subtitles.subtitle_text import read_subtitle_text
+from callsheet.media.subtitles.subtitle_text import SubtitleText, read_subtitle_text
 
 MAX_CAPTIONS = 20_000
 MAX_CAPTION_LENGTH = 2_000
 """Characters of one caption."""
 
-_TIME = r"(?:(\d{1,6}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?"
-_TIMING = re.compile(rf"^\s*{_TIME}\s*--?>\s*{_TIME}")
-_INLINE_TIMESTAMP = re.compile(rf"<{_TIME}>")
-_TAG = re.compile(r"<(/?)([a-zA-Z]*+)[^<>]*+>")
-_RUBY_TEXT = re.compile(r"<rt\b[^<>]*+>.*?(?:</rt>|(?=</ruby>)|$)", re.DOTALL | re.IGNORECASE)
-_ASS_OVERRIDE = re.compile(r"\{\\[^{}]*+\}")
-_SPACES = re.compile(r"[ \t]+")
+_TIME = r"(-?)\s?(?:(\d{1,6})\s?:\s?)?(\d{1,2})\s?:\s?(\d{1,2})(?:\s?[.,]\s?(\d{1,3})\d{0,6}|:(\d{3}))?"
+_TIMING = re.compile(rf"^\s*{_TIME}\s*[-–—]{{1,3}}>\s*{_TIME}(?!\d)(.*)$")
+_LINE_SETTING = re.compile(r"\bline:(-?)(\d{1,4})(?:\.\d{0,9})?(%?)")
+_MIDDLE = 50
+"""Percent of the height. The line of a WebVTT caption above it places the caption at the top."""
+_SPACES = re.compile(r"[ \t\u00a0]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,95 +31,123 @@ class Caption:
     text: str
     words: tuple[SpokenText, ...] | None = None
     """Word times; None if the file has none."""
+    at_top: bool = False
+    """Whether the file places it at the top of the frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedCaption:
+    """One caption with the tags of its file. `start` and `end` are in seconds."""
+
+    start: float
+    end: float
+    body: str
+    at_top: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedCaptions:
+    """The captions of a file, sorted by time."""
+
+    captions: tuple[ParsedCaption, ...]
+    notes: tuple[str, ...]
+    """What was guessed, and what could not be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionFile:
+    """The captions of a file as ASS text, sorted by time."""
+
+    captions: list[Caption]
+    notes: tuple[str, ...]
+    """What was guessed, and what could not be used."""
 
 
 def is_ass(path: Path) -> bool:
-    """Return whether the content of a file is an ASS or SSA script."""
-    with path.open("rb") as file:
-        head = file.read(2048).replace(b"\0", b"")
-    return b"[script info]" in head.lower().lstrip(b"\xef\xbb\xbf\xff\xfe \r\n\t")[:1024]
+    """Return whether the content of a file is an ASS or SSA script. Raises as `read_subtitle_text` does."""
+    return read_subtitle_text(path).kind == "ass"
 
 
-def read_captions(path: Path, uppercase: bool = False) -> list[Caption]:
-    """Return the captions of an SRT or WebVTT file, sorted by time. `uppercase` converts the text to capitals.
+def read_captions(path: Path, uppercase: bool = False) -> CaptionFile:
+    """Return the captions of an SRT or WebVTT file. `uppercase` converts the text to capitals.
 
-    A WebVTT file may be empty, as for a video without speech.
+    Raises BadSource as `parse_captions` does.
+    """
+    parsed = parse_captions(read_subtitle_text(path), path.name)
+    return CaptionFile([_caption(each, uppercase) for each in parsed.captions], parsed.notes)
+
+
+def _caption(parsed: ParsedCaption, uppercase: bool) -> Caption:
+    words = timed_words(parsed.body, parsed.start, parsed.end)
+    return Caption(parsed.start, parsed.end, ass_text(parsed.body, uppercase), words, parsed.at_top)
+
+
+def parse_captions(source: SubtitleText, name: str) -> ParsedCaptions:
+    """Return the captions of a file called `name`. A WebVTT file may be empty, as for a video without speech.
 
     Raises BadSource if another file has no captions, or a size limit is exceeded.
     """
-    text = read_subtitle_text(path).replace("\0", "")
-    captions = sorted(_parse_captions(text, uppercase), key=lambda caption: caption.start)
-    if not captions and not _is_webvtt(text):
-        raise BadSource(f"'{path.name}' contains no captions; supported formats: SRT, WebVTT, ASS")
+    found = list(_parse(source.text, webvtt=source.kind == "webvtt"))
+    captions = sorted((each for each in found if each.end > each.start), key=lambda caption: caption.start)
+    if not captions and source.kind != "webvtt":
+        raise BadSource(f"'{name}' contains no captions; supported formats: SRT, WebVTT, ASS")
     if len(captions) > MAX_CAPTIONS:
-        raise BadSource(f"'{path.name}' has {len(captions)} captions; the limit is {MAX_CAPTIONS}")
-    # Escapes make the ASS text longer than the caption.
-    if any(len(caption.text) > 4 * MAX_CAPTION_LENGTH for caption in captions):
-        raise BadSource(f"'{path.name}' has a caption of more than {MAX_CAPTION_LENGTH} characters")
-    return captions
+        raise BadSource(f"'{name}' has {len(captions)} captions; the limit is {MAX_CAPTIONS}")
+    # Entities make the text longer than what is seen.
+    if any(len(caption.body) > 4 * MAX_CAPTION_LENGTH for caption in captions):
+        raise BadSource(f"'{name}' has a caption of more than {MAX_CAPTION_LENGTH} characters")
+    notes = list(source.notes)
+    if unusable := len(found) - len(captions):
+        notes.append(f"{unusable} of {len(found)} captions of '{name}' end before they start, and were left out")
+    return ParsedCaptions(tuple(captions), tuple(notes))
 
 
-def _parse_captions(text: str, uppercase: bool) -> Iterator[Caption]:
-    webvtt = _is_webvtt(text)
+def _parse(text: str, *, webvtt: bool) -> Iterator[ParsedCaption]:
+    """Yield the captions with text in the order of the file."""
     lines = text.split("\n")
-    timings = [(at, match) for at, line in enumerate(lines) if "->" in line and (match := _TIMING.match(line))]
-    for (at, match), (next_at, _) in pairwise([*timings, (len(lines) + 1, None)]):
-        assert match is not None  # noqa: S101 - only the sentinel at the end has none
-        start, end = _seconds(match.groups()[:4]), _seconds(match.groups()[4:])
-        body = _caption_body(lines[at + 1 : next_at], webvtt, last=next_at > len(lines))
-        if body and end > start:
-            yield _caption(body, start, end, uppercase)
+    timings = [(at, match) for at, line in enumerate(lines) if ">" in line and (match := _TIMING.match(line))]
+    numbered = 2 * sum(at > 0 and _is_number(lines[at - 1]) for at, _ in timings) > len(timings)
+    ends = [*(at for at, _ in timings[1:]), None]
+    for number, ((at, match), end_at) in enumerate(zip(timings, ends, strict=False), 1):
+        following = None if end_at is None else str(number + 1)
+        raw = _body(lines[at + 1 : end_at], following, webvtt=webvtt, numbered=numbered)
+        if body := plain_body(raw).strip():
+            start, end = (_signed_seconds(match.groups()[first : first + 6]) for first in (0, 6))
+            yield ParsedCaption(max(0.0, start), end, body, _is_at_top(raw, match[13]))
 
 
-def _is_webvtt(text: str) -> bool:
-    return text.lstrip().startswith("WEBVTT")
+def _is_number(line: str) -> bool:
+    return line.strip().isdecimal()
 
 
-def _caption_body(lines: list[str], webvtt: bool, *, last: bool) -> str:
-    """Return the text between two timing lines, without the number or identifier of the next caption."""
+def _signed_seconds(parts: tuple[str | None, ...]) -> float:
+    sign, hours, minutes, whole, fraction, milliseconds = parts
+    time = seconds((hours, minutes, whole, fraction or milliseconds))
+    return -time if sign else time
+
+
+def _body(lines: list[str], following: str | None, *, webvtt: bool, numbered: bool) -> str:
+    """Return the text between two lines of times, without the number or identifier of the next caption.
+
+    `following` is the number that the next caption should have; None for the last one.
+    """
     lines = [_SPACES.sub(" ", line).strip() for line in lines]
-    if not last and lines and (lines[-1].isdigit() or webvtt):
-        lines.pop()
-    if webvtt:
-        # A blank line ends a WebVTT caption. Comments and style blocks may follow.
-        lines = lines[: lines.index("")] if "" in lines else lines
+    if following is not None and lines and _is_number(lines[-1]):
+        after_blank = len(lines) > 1 and lines[-2] == ""
+        if numbered or after_blank or lines[-1] == following:
+            lines.pop()
+    if webvtt and "" in lines:
+        # A blank line ends a WebVTT caption. Comments, style blocks and the next identifier may follow.
+        lines = lines[: lines.index("")]
     return "\n".join(line for line in lines if line)
 
 
-def _caption(body: str, start: float, end: float, uppercase: bool) -> Caption:
-    body = _ASS_OVERRIDE.sub("", _RUBY_TEXT.sub("", body))
-    text = _convert_markup(_INLINE_TIMESTAMP.sub("", body), uppercase)
-    return Caption(start, end, text, _timed_words(body, start, end))
-
-
-def _timed_words(body: str, start: float, end: float) -> tuple[SpokenText, ...] | None:
-    """Return the words between the inline timestamps of a WebVTT caption."""
-    timestamps = list(_INLINE_TIMESTAMP.finditer(body))
-    if not timestamps:
-        return None
-    times = [start, *(min(max(_seconds(match.groups()), start), end) for match in timestamps), end]
-    edges = [0, *(edge for match in timestamps for edge in match.span()), len(body)]
-    texts = [html.unescape(_TAG.sub("", body[a:b])) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-    return tuple(SpokenText(text, a, b) for text, (a, b) in zip(texts, pairwise(times), strict=True) if text.strip())
-
-
-def _seconds(parts: tuple[str | None, ...]) -> float:
-    hours, minutes, seconds, fraction = parts
-    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + int(seconds or 0) + float(f"0.{fraction or 0}")
-
-
-def _convert_markup(text: str, uppercase: bool) -> str:
-    """Convert italic, bold and underline tags to ASS, remove other tags, and escape the rest."""
-    parts: list[str] = []
-    end = 0
-    for tag in _TAG.finditer(text):
-        parts.append(_escape(text[end : tag.start()], uppercase))
-        if (name := tag[2].lower()) in {"i", "b", "u"}:
-            parts.append(f"{{\\{name}{0 if tag[1] else 1}}}")
-        end = tag.end()
-    return "".join([*parts, _escape(text[end:], uppercase)])
-
-
-def _escape(text: str, uppercase: bool) -> str:
-    plain = html.unescape(text)
-    return escape_text(plain.upper() if uppercase else plain)
+def _is_at_top(body: str, settings: str) -> bool:
+    """Return whether an override tag, or the settings after the times of a WebVTT caption, place it at the top."""
+    alignment = alignment_tag(body)
+    if alignment is not None:
+        return alignment >= 7
+    line = _LINE_SETTING.search(settings)
+    if line is None or line[1]:
+        return False
+    return int(line[2]) < (_MIDDLE if line[3] else 5)

@@ -1,33 +1,65 @@
-"""Decoding of subtitle files."""
+"""Text of subtitle files."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from callsheet.domain.errors import BadSource
+from callsheet.media.subtitles.encodings import DecodedText, decode_text
 
 MAX_BYTES = 16 * 2**20
 """Size limit of a subtitle file."""
 
+Kind = Literal["captions", "webvtt", "ass"]
+"""`captions`: SRT, or a similar format without a header."""
 
-def read_subtitle_text(path: Path) -> str:
-    """Return the text of a subtitle file in UTF-8, UTF-16 or Windows-1252, with `\\n` line breaks.
 
-    Raises BadSource if the file is too large.
+@dataclass(frozen=True, slots=True)
+class SubtitleText:
+    """The text of a subtitle file, with `\\n` line breaks."""
+
+    text: str
+    kind: Kind
+    notes: tuple[str, ...] = ()
+    """What was guessed, and what could not be read."""
+
+
+def read_subtitle_text(path: Path) -> SubtitleText:
+    """Return the text of a subtitle file in any usual encoding. The content decides the format, not the name.
+
+    Raises BadSource if it is not a file, or too large.
     """
+    if not path.is_file():  # reading a pipe or a device may never end
+        raise BadSource(f"'{path.name}' is not a file")
     if path.stat().st_size > MAX_BYTES:
         raise BadSource(f"'{path.name}' is too large to be subtitles; the limit is {MAX_BYTES // 2**20} MiB")
-    return _decode(path.read_bytes()).replace("\r\n", "\n").replace("\r", "\n")
+    decoded = decode_text(path.read_bytes())
+    text = _clean(decoded.text)
+    return SubtitleText(text, _detect_kind(text), tuple(_notes(path.name, decoded)))
 
 
-def _decode(data: bytes) -> str:
-    try:
-        return data.decode(_detect_encoding(data))
-    except UnicodeDecodeError:
-        return data.decode("cp1252", "replace")
+def _clean(text: str) -> str:
+    for line_break in ("\r\r\n", "\r\n", "\r"):
+        text = text.replace(line_break, "\n")
+    # Joined files have a byte order mark at the start of each.
+    return text.replace("\0", "").replace("\ufeff", "")
 
 
-def _detect_encoding(data: bytes) -> str:
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return "utf-16"
-    if b"\0" in data[:2]:  # UTF-16 without a byte order mark: the first character is ASCII
-        return "utf-16-be" if data[:1] == b"\0" else "utf-16-le"
-    return "utf-8-sig"
+def _detect_kind(text: str) -> Kind:
+    head = text[:2048].lstrip()
+    if head.startswith("WEBVTT"):
+        return "webvtt"
+    # Editors write remarks before the first section.
+    return "ass" if "[script info]" in head.lower()[:1024] else "captions"
+
+
+def _notes(name: str, decoded: DecodedText) -> Iterator[str]:
+    if decoded.guessed is not None:
+        yield (
+            f"'{name}' states no encoding and was read as {decoded.guessed}, by the frequency of its letters; "
+            "convert it to UTF-8 if letters are wrong"
+        )
+    if decoded.unreadable:
+        count = f"{decoded.unreadable} character{'s' if decoded.unreadable > 1 else ''}"
+        yield f"{count} of '{name}' could not be read and became \ufffd"

@@ -6,11 +6,16 @@ from dataclasses import replace
 
 from callsheet.media.speech.contract import Word
 from callsheet.media.subtitles.ass import Line, build_script, escape_text
+from callsheet.media.subtitles.caption_markup import srt_text
 from callsheet.media.subtitles.cue_segmentation import Cue
 from callsheet.media.subtitles.line_breaks import join_words
 from callsheet.media.subtitles.style import TextStyle
 from callsheet.media.subtitles.style_defaults import with_caption_defaults
+from callsheet.media.subtitles.subtitle_parsers import ParsedCaption
 from callsheet.media.subtitles.timestamps import subtitle_timestamp
+
+_TOP = "{\\an8}"
+"""The tag that places a caption of SRT at the top of the frame."""
 
 
 def srt(cues: Sequence[Cue]) -> str:
@@ -19,6 +24,15 @@ def srt(cues: Sequence[Cue]) -> str:
         f"{number}\n{subtitle_timestamp(cue.start, ',')} --> {subtitle_timestamp(cue.end, ',')}\n"
         f"{cue.text.replace('-->', '→')}\n\n"
         for number, cue in enumerate(cues, 1)
+    )
+
+
+def srt_of_captions(captions: Sequence[ParsedCaption]) -> str:
+    """Return the captions of a file as SRT that every reader understands: numbered, sorted, in UTF-8."""
+    return "".join(
+        f"{number}\n{subtitle_timestamp(caption.start, ',')} --> {subtitle_timestamp(caption.end, ',')}\n"
+        f"{_TOP if caption.at_top else ''}{srt_text(caption.body)}\n\n"
+        for number, caption in enumerate(captions, 1)
     )
 
 

@@ -85,7 +85,7 @@ def _best_start(reader: VideoReader, start: float, part: float, length: float) -
 
 def _score(reader: VideoReader, time: float, tolerance: float) -> float:
     frame, _ = reader.frame_at(time, tolerance)
-    return frame_score(display_image(frame, reader.pixel_aspect, max_side=_SCORED_SIDE))
+    return frame_score(display_image(frame, reader.shape, max_side=_SCORED_SIDE))
 
 
 def _write_intermediate(
@@ -103,7 +103,7 @@ def _write_intermediate(
         nonlocal size
         for index, time in enumerate(times):
             source_frame, _ = reader.frame_at(float(time))
-            image = display_image(source_frame, reader.pixel_aspect, request.width, max_side=_MAX_SIDE)
+            image = display_image(source_frame, reader.shape, request.width, max_side=_MAX_SIDE)
             size = size or image.size  # the frame size may change within a file
             frame: VideoFrame = VideoFrame.from_image(image.resize(size))  # type: ignore[no-untyped-call]
             frame.pts, frame.time_base = index, 1 / fps

@@ -2,15 +2,16 @@
 
 import asyncio
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from callsheet.domain.errors import DiskFull, FFmpegFailed
-from callsheet.media.ffmpeg.inputs import MAX_PIXELS, MEDIA_FORMATS, forced_demuxer
+from callsheet.media.ffmpeg.inputs import MAX_PIXELS, MEDIA_FORMATS, demuxer_options, forced_demuxer
 from callsheet.media.ffmpeg.runner import usable_processors
 from callsheet.media.ffmpeg.sandbox import Sandbox, script_access
 from callsheet.media.fonts import FONTS
+from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.thumbnails.preview_requests import (
     ContactSheetJob,
     LabeledImage,
@@ -80,15 +81,18 @@ async def take_stills(
     folder: Path,
     request: StillsRequest,
     *,
+    media: MediaInfo | None = None,
     sandbox: Sandbox = "auto",
     on_progress: ProgressCallback | None = None,
 ) -> Stills:
     """Extract images from a video and write them to a folder. `sandbox` is the setting FFMPEG_SANDBOX.
 
+    With `media`, the stream that it names is read, and times count from the start of the file.
+
     Raises FFmpegFailed if the file cannot be decoded or crashes the decoder, DiskFull without disk space.
     """
     job = StillsJob(
-        source=await _source_file(video),
+        source=await _source_file(video, media),
         request=request,
         folder=str(folder),
         threads=usable_processors(),
@@ -119,11 +123,12 @@ async def draw_waveform(
     output: Path,
     request: WaveformRequest,
     *,
+    stream: int | None = None,
     sandbox: Sandbox = "auto",
     on_progress: ProgressCallback | None = None,
 ) -> None:
-    """Draw the audio of a file. Raises the errors of `take_stills`."""
-    job = WaveformJob(await _source_file(source), request, str(output))
+    """Draw an audio stream of a file, given by its index. Raises the errors of `take_stills`."""
+    job = WaveformJob(replace(await _source_file(source), stream=stream), request, str(output))
     access = script_access(sandbox, read=[source], write=[output.parent])
     await _run_media_script(_WAVEFORM_SCRIPT, source, asdict(job), output.parent, access, on_progress)
 
@@ -150,11 +155,18 @@ async def draw_contact_sheet(
         raise FFmpegFailed("the contact sheet could not be drawn")
 
 
-async def _source_file(path: Path) -> SourceFile:
+async def _source_file(path: Path, media: MediaInfo | None = None) -> SourceFile:
     return SourceFile(
         path=os.path.abspath(path),  # noqa: ASYNC240, PTH100 - reads no file
         demuxer=await asyncio.to_thread(forced_demuxer, path),
-        options={"format_whitelist": MEDIA_FORMATS, "protocol_whitelist": "file,pipe"},
+        options={
+            "format_whitelist": MEDIA_FORMATS,
+            "protocol_whitelist": "file,pipe",
+            **await asyncio.to_thread(demuxer_options, path),
+        },
+        stream=media.video_index if media else None,
+        start=media.start if media else None,
+        decoder=media.decoder if media else None,
     )
 
 

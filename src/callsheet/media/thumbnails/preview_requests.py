@@ -24,6 +24,12 @@ class SourceFile:
     """Forced demuxer; None detects the format."""
     options: dict[str, str]
     """Options of the demuxer, such as the protocol whitelist."""
+    stream: int | None = None
+    """Index of the stream to read; None: the first one of its kind."""
+    start: float | None = None
+    """The timestamp, in seconds, that counts as 0. None: that of the first frame."""
+    decoder: str | None = None
+    """The decoder of the video stream; None: the default one."""
 
 
 @dataclass(frozen=True, slots=True)

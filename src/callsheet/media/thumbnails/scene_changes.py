@@ -52,7 +52,7 @@ def scene_changes(
 def _key_frame_samples(reader: VideoReader, on_progress: ProgressCallback) -> Iterator[Sample]:
     for frame, time in reader.key_frames(_MIN_KEY_FRAME_DISTANCE):
         on_progress(0.5 * time / max(reader.duration, time, 1e-6))
-        yield time, display_image(frame, reader.pixel_aspect, _WIDTH)
+        yield time, display_image(frame, reader.shape, _WIDTH)
 
 
 def _merge_adjacent(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -73,7 +73,7 @@ def _changes(
     sparse: list[Sample] = []
     before: Image.Image | None = None
     for frame, time in reader.frames(start, end):
-        image = display_image(frame, reader.pixel_aspect, _WIDTH)
+        image = display_image(frame, reader.shape, _WIDTH)
         steps.append((time, _difference(before, image) if before else 0.0))
         if not sparse or time >= sparse[-1][0] + _DISSOLVE_STEP:
             sparse.append((time, image))

@@ -39,7 +39,7 @@ def draw_sprite(
         if time != previous:
             previous = time
             starts.append(start)
-            sheets.add(display_image(frame, reader.pixel_aspect, request.width, max_side=_MAX_TILE_SIDE))
+            sheets.add(display_image(frame, reader.shape, request.width, max_side=_MAX_TILE_SIDE))
         on_progress((index + 1) / len(intervals))
     grid = sheets.finish()
     return SpriteResult(

@@ -44,7 +44,15 @@ def main(data: dict[str, Any]) -> dict[str, Any]:
     """Extract the requested images, and return a `StillsResult` as JSON."""
     job = StillsJob.from_json(data)
     with open_source(job.source) as container:
-        reader = VideoReader(container, max_pixels=job.max_pixels, threads=job.threads)
+        source = job.source
+        reader = VideoReader(
+            container,
+            max_pixels=job.max_pixels,
+            threads=job.threads,
+            index=source.stream,
+            start=source.start,
+            decoder=source.decoder,
+        )
         return asdict(_Extraction(reader, job).run())
 
 
@@ -78,7 +86,7 @@ class _Extraction:
         return FramesResult(frames, requested)
 
     def _save_frame(self, frame: VideoFrame, time: float, number: int, width: int) -> FrameResult:
-        image = display_image(frame, self._reader.pixel_aspect, width)
+        image = display_image(frame, self._reader.shape, width)
         path = save_image(image, self._folder, f"frame-{number:03d}", self._request.format)
         needs_score = self._request.poster is not None and self._request.poster.time is None
         return FrameResult(path.name, time, self._score(frame) if needs_score else None)
@@ -100,7 +108,7 @@ class _Extraction:
         """Save one large image: the frame at the requested time, or the best frame."""
         time = self._best_time(frames, on_progress) if request.time is None else request.time
         frame, _ = self._reader.frame_at(time)
-        image = display_image(frame, self._reader.pixel_aspect, max_side=_POSTER_SIDE)
+        image = display_image(frame, self._reader.shape, max_side=_POSTER_SIDE)
         return save_image(image, self._folder, "poster", self._request.format).name
 
     def _best_time(self, frames: FramesResult | None, on_progress: ProgressCallback) -> float:
@@ -120,7 +128,7 @@ class _Extraction:
         return scored
 
     def _score(self, frame: VideoFrame) -> float:
-        return frame_score(display_image(frame, self._reader.pixel_aspect, max_side=_SCORED_SIDE))
+        return frame_score(display_image(frame, self._reader.shape, max_side=_SCORED_SIDE))
 
     def _draw_sprite(self, on_progress: ProgressCallback) -> SpriteResult:
         request = self._request.sprite

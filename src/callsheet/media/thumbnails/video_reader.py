@@ -1,6 +1,7 @@
 """Video reader with random access, which decodes as few frames as possible."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import av
 from av.container import InputContainer
@@ -9,29 +10,58 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from callsheet.media.probing.mp4_boxes import is_track_mirrored
+from callsheet.media.thumbnails.display_image import FrameShape
+from callsheet.media.thumbnails.packet_queue import PacketQueue
+from callsheet.media.thumbnails.stream_decoder import stream_decoder
+
+_MIN_SKIPPED = 0.2
+"""Seconds. Before nearer frames, nothing is skipped."""
 _MAX_DECODE_AHEAD = 2.0
 """Seconds to decode forward instead of seeking, in files without an index."""
 
 
 class VideoReader:
-    """The frames of an open file. Times are in seconds from the first frame."""
+    """The frames of an open file. Times are in seconds from its start."""
 
-    def __init__(self, container: InputContainer, *, max_pixels: int, threads: int) -> None:
-        """Open the video stream. Raises ValueError if there is none, or if its frames exceed `max_pixels`."""
-        stream = next((s for s in container.streams.video if not s.disposition & Disposition.attached_pic), None)
+    def __init__(
+        self,
+        container: InputContainer,
+        *,
+        max_pixels: int,
+        threads: int,
+        index: int | None = None,
+        start: float | None = None,
+        decoder: str | None = None,
+    ) -> None:
+        """Open the video stream with this index; None: the first one that is no cover art.
+
+        `start` is the timestamp at which the file starts; None: that of its first frame. `decoder` is the name of the
+        decoder; None: the default one. Raises ValueError if there is no such stream, or if its frames exceed
+        `max_pixels`.
+        """
+        streams = (s for s in container.streams.video if not s.disposition & Disposition.attached_pic)
+        stream = next((s for s in streams if index in (None, s.index)), None)
         if stream is None:
             raise ValueError("it contains no video")
         if stream.codec_context.width * stream.codec_context.height > max_pixels:
             raise ValueError("its frames are too large to be decoded safely")
-        stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = threads
-        self.pixel_aspect = float(stream.sample_aspect_ratio or 1)
+        self._decoder = stream_decoder(stream, decoder, threads)
+        mirrored = is_track_mirrored(Path(container.name.removeprefix("file:")), stream.id)
+        size = (stream.codec_context.width, stream.codec_context.height)
+        self.shape = FrameShape(float(stream.sample_aspect_ratio or 1), mirrored, size)
         self._container = container
         self._stream: VideoStream = stream
+        self._stored_aspect = stream.codec_context.sample_aspect_ratio or stream.sample_aspect_ratio
         self._time_base = float(stream.time_base or 1 / av.time_base)
-        self._start = (stream.start_time or 0) * self._time_base
-        self.duration = self._find_duration()
+        first = (stream.start_time or 0) * self._time_base
+        self._start = first if start is None else min(start, first)
+        self._delay = first - self._start
+        self.duration = self._delay + self._find_duration()
+        self._packets = PacketQueue(iter(()))
         self._frames: Iterator[VideoFrame] = iter(())
+        self._needed: int | None = None
+        """Timestamp before which only frames are decoded that others refer to."""
         self._current: VideoFrame | None = None
         self._next: VideoFrame | None = None
         self._key_time = 0.0
@@ -45,6 +75,7 @@ class VideoReader:
 
         Raises ValueError if no frame can be decoded.
         """
+        time = max(time, self._delay)
         decode_forward = self._can_decode_forward(time)
         if tolerance > 0 and not (decode_forward and time - self._key_time > tolerance):
             key_frame = self._key_frame_before(time)
@@ -98,7 +129,9 @@ class VideoReader:
 
     def _seek(self, time: float) -> None:
         for position, latest in _seek_positions(time):
-            self._frames = self._frames_from(position)
+            self._packets = PacketQueue(self._packets_from(position))
+            self._frames = self._decode_packets()
+            self._skip_until(time)
             first = next(self._frames, None)
             if first is not None and self._time(first) <= latest + self._time_base / 2:
                 self._current, self._next = first, next(self._frames, None)
@@ -107,14 +140,21 @@ class VideoReader:
         raise ValueError("none of its frames can be decoded")
 
     def _advance(self, time: float) -> None:
+        if self._next is not None and time - self._time(self._next) > _MIN_SKIPPED:
+            self._skip_until(time)
         while self._next is not None and self._time(self._next) <= time + self._time_base / 2:
             self._current, self._next = self._next, next(self._frames, None)
             if self._current.key_frame:
                 self._key_time = self._time(self._current)
 
-    def _frames_from(self, position: float) -> Iterator[VideoFrame]:
-        for packet in self._packets_from(position):
+    def _skip_until(self, time: float) -> None:
+        self._needed = self._packets.shown_at(self._ticks(time + self._time_base / 2))
+
+    def _decode_packets(self) -> Iterator[VideoFrame]:
+        for packet in self._packets:
             self._last_dts = packet.dts if packet.dts is not None else self._last_dts
+            is_unseen = self._needed is not None and packet.pts is not None and packet.pts < self._needed
+            self._decoder.skip_frame = "NONREF" if is_unseen else "DEFAULT"
             yield from self._decode(packet)
         yield from self._decode(None)
 
@@ -122,20 +162,27 @@ class VideoReader:
         """Yield packets from the key frame before a time, to the end or the truncation of the file."""
         try:
             self._container.seek(self._ticks(position), stream=self._stream, backward=True)
+            if self._decoder is not self._stream.codec_context:  # which a seek flushes
+                self._decoder.flush_buffers()
             yield from self._container.demux(self._stream)
         except av.FFmpegError:
             return
 
     def _decode(self, packet: "Packet[VideoStream] | None") -> list[VideoFrame]:
         try:
-            return self._stream.codec_context.decode(packet)
+            frames = self._decoder.decode(packet)
         except av.FFmpegError:  # a damaged packet loses only its own frame
             return []
+        if (aspect := self._decoder.sample_aspect_ratio) and aspect != self._stored_aspect:
+            for frame in frames:
+                frame.opaque = float(aspect)
+        return frames
 
     def _decode_single(self, key: "Packet[VideoStream]") -> list[VideoFrame]:
         """Decode one packet and drain the decoder, which otherwise waits for more packets to thread or reorder."""
+        self._decoder.skip_frame = "DEFAULT"
         frames = [*self._decode(key), *self._decode(None)]
-        self._stream.codec_context.flush_buffers()
+        self._decoder.flush_buffers()
         return frames
 
     def _ticks(self, time: float) -> int:
@@ -150,7 +197,7 @@ class VideoReader:
         if self._container.duration:
             return float(self._container.duration / av.time_base)
         ends = [(p.pts or 0) + (p.duration or 0) for p in self._packets_from(0) if p.pts is not None]
-        return float(max(ends, default=0) * self._time_base - self._start)
+        return float(max(ends, default=0) * self._time_base - self._start - self._delay)
 
 
 def _seek_positions(time: float) -> Iterator[tuple[float, float]]:

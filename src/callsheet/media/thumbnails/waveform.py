@@ -33,18 +33,18 @@ def main(data: dict[str, Any]) -> dict[str, Any]:
     """Draw the waveform and return its file name."""
     job = WaveformJob.from_json(data)
     with open_source(job.source) as container:
-        peaks = _read_peaks(container, job.request.duration or 0.0)
+        peaks = _read_peaks(container, job.source.stream, job.request.duration or 0.0)
     output = Path(job.output)
     _draw(peaks.columns(job.request.width), job.request).save(output, lossless=True)
     return {"file": output.name}
 
 
-def _read_peaks(container: InputContainer, duration: float) -> "_Peaks":
+def _read_peaks(container: InputContainer, stream: int | None, duration: float) -> "_Peaks":
     peaks: _Peaks | None = None
     progress = ProgressReporter()
     resampler = AudioResampler(format="fltp")
     start = (container.start_time or 0) / av.time_base
-    for frame in _decode_audio(container):
+    for frame in _decode_audio(container, stream):
         peaks = peaks or _Peaks(frame.sample_rate)
         if frame.time is not None:
             peaks.pad_to(frame.time - start)
@@ -57,9 +57,9 @@ def _read_peaks(container: InputContainer, duration: float) -> "_Peaks":
     return peaks
 
 
-def _decode_audio(container: InputContainer) -> Iterator[AudioFrame]:
-    """Yield the frames of the first audio stream, to the end or the truncation of the file."""
-    stream = container.streams.audio[0]
+def _decode_audio(container: InputContainer, index: int | None) -> Iterator[AudioFrame]:
+    """Yield the frames of an audio stream, to the end or the truncation of the file."""
+    stream = next(each for each in container.streams.audio if index in (None, each.index))
     packets = container.demux(stream)
     while True:
         try:

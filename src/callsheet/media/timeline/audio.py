@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import AliasChoices, Field, model_validator
 
-from callsheet.domain.media_source import MediaSource
+from callsheet.domain.media_source import MediaSource, is_source
 from callsheet.domain.model import Model
 from callsheet.media.values import Seconds
 
@@ -32,7 +32,7 @@ class Soundtrack(Model):
     @model_validator(mode="before")
     @classmethod
     def _short_forms(cls, value: Any) -> Any:
-        if isinstance(value, str):
+        if is_source(value):
             return {"src": value}
         if isinstance(value, dict) and isinstance(value.get("duck"), bool):
             return {**value, "duck": {} if value["duck"] else None}

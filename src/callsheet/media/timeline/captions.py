@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import AliasChoices, Field, model_validator
 
-from callsheet.domain.media_source import MediaSource
+from callsheet.domain.media_source import MediaSource, is_source
 from callsheet.domain.model import Model
 from callsheet.media.subtitles.style import TextStyle
 from callsheet.media.values import Seconds
@@ -38,7 +38,7 @@ class Captions(Model):
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, value: Any) -> Any:
-        return {"src": value} if isinstance(value, str) else value
+        return {"src": value} if is_source(value) else value
 
     @model_validator(mode="after")
     def _check_source(self) -> "Captions":

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from callsheet.domain.media_source import MediaSource
+from callsheet.domain.media_source import MediaSource, is_source
 from callsheet.domain.model import Model
 from callsheet.media.subtitles.style import Position, TextStyle, read_position
 from callsheet.media.values import Color, Fit, Seconds
@@ -84,7 +84,7 @@ class MediaOverlay(OverlayBase):
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, value: Any) -> Any:
-        return {"src": value} if isinstance(value, str) else value
+        return {"src": value} if is_source(value) else value
 
     @model_validator(mode="after")
     def _check_size(self) -> "MediaOverlay":

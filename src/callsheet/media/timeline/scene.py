@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
-from callsheet.domain.media_source import MediaSource
+from callsheet.domain.media_source import MediaSource, is_source
 from callsheet.domain.model import Model
 from callsheet.media.geometry import Crop, Focus
 from callsheet.media.timeline.overlay import Overlay, Title
@@ -43,11 +43,13 @@ def _title_from_text(value: Any) -> Any:
 
 
 class Scene(Model):
-    """One part of the video: a video, an image or a solid color."""
+    """One part of the video: a video, an image, a solid color, or audio over the background."""
 
     name: str | None = Field(None, max_length=200, description="Name for messages and exports")
     src: MediaSource | None = Field(
-        None, validation_alias=AliasChoices("src", "source", "path", "url", "video_path", "videoPath")
+        None,
+        validation_alias=AliasChoices("src", "source", "path", "url", "video_path", "videoPath"),
+        description="A file with audio only plays over the background",
     )
     color: Color | None = Field(
         None, validation_alias=AliasChoices("color", "colour"), description="A solid color instead of `src`"
@@ -103,7 +105,7 @@ class Scene(Model):
     @model_validator(mode="before")
     @classmethod
     def _short_forms(cls, value: Any) -> Any:
-        if isinstance(value, str):
+        if is_source(value):
             return {"src": value}
         if isinstance(value, dict):
             return {key: _expand_short_form(key, item) for key, item in value.items()}

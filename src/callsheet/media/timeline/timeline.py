@@ -12,7 +12,7 @@ from callsheet.media.timeline.captions import Captions
 from callsheet.media.timeline.output import Output
 from callsheet.media.timeline.overlay import Overlay, TextOverlay
 from callsheet.media.timeline.scene import Scene
-from callsheet.media.values import LoudnessOption
+from callsheet.media.values import LoudnessOption, Strict
 
 
 class VideoTrack(Model):
@@ -63,6 +63,7 @@ class Timeline(Model):
         default_factory=lambda: Output.model_validate({}),
         validation_alias=AliasChoices("output", "output_format", "outputFormat"),
     )
+    strict: Strict = False
     use_gpu: bool = Field(False, description="Same as `hardware: nvenc` in the output")
 
     @model_validator(mode="before")

@@ -5,12 +5,13 @@ from itertools import chain
 from pathlib import Path
 
 from callsheet.media.encoding import codecs
+from callsheet.media.encoding.downmix import filter_text
 from callsheet.media.encoding.encoders import Encoder
 from callsheet.media.ffmpeg.filter_graph import FilterGraph, Options
-from callsheet.media.ffmpeg.inputs import file_url, media_input
-from callsheet.media.filters.scaling import HDR_TO_SDR, Box, color_space_of, scale_to_box
+from callsheet.media.ffmpeg.inputs import file_url
+from callsheet.media.filters.scaling import Box, color_space_of, flatten_alpha, scale_to_box, to_bt709
+from callsheet.media.filters.source_frames import audio_stream, copy_input, picture_input, picture_stream, source_frames
 from callsheet.media.transcoding import hls
-from callsheet.media.transcoding.color_pipeline import narrow_gamut_filter
 from callsheet.media.transcoding.plan import AudioEncoding, TranscodePlan
 from callsheet.media.transcoding.renditions import VideoRendition
 
@@ -19,8 +20,8 @@ _SDR_PIXEL_FORMATS = {8: "yuv420p", 10: "yuv420p10le"}
 
 def copy_args(plan: TranscodePlan, output: Path) -> list[str]:
     """Return the arguments that stream-copy the video and write `output`."""
-    video = ["-map", "0:V:0", "-c:v", "copy"]
-    return [*media_input(plan.source.path), *video, *_audio_args(plan), *_container_args(plan), file_url(output)]
+    video = ["-map", picture_stream(plan.source), "-c:v", "copy"]
+    return [*copy_input(plan.source), *video, *_audio_args(plan), *_container_args(plan), file_url(output)]
 
 
 def encode_args(plan: TranscodePlan, encoders: Sequence[Encoder], outputs: Sequence[Path], threads: int) -> list[str]:
@@ -36,7 +37,8 @@ def first_pass_args(plan: TranscodePlan, encoders: Sequence[Encoder], threads: i
     """Return the arguments of the first of two passes, which writes statistics only."""
     args, streams = _decode_args(plan, encoders)
     # The name of a pass log may contain the stream index, so both passes need the same streams at the same indexes.
-    audio = ["-map", "0:a:0", "-c:a", "copy"] if plan.audio is not None and plan.format != "hls" else []
+    has_audio = plan.audio is not None and plan.format != "hls"
+    audio = ["-map", audio_stream(plan.source), "-c:a", "copy"] if has_audio else []
     for index, (stream, encoder) in enumerate(zip(streams, encoders, strict=True)):
         args += ["-map", stream, *_video_args(plan, encoder, index, threads, pass_number=1), *audio, "-f", "null", "-"]
     return args
@@ -71,12 +73,12 @@ def pass_args(args: Sequence[str], encoder: str, pass_number: int, log: str) -> 
 def _decode_args(plan: TranscodePlan, encoders: Sequence[Encoder]) -> tuple[list[str], list[str]]:
     """Return the input and filter arguments, and the filter output of each encoder."""
     graph = FilterGraph()
-    stream = "0:V:0"
+    stream = source_frames(graph, picture_stream(plan.source), plan.source)
     pixel_format: tuple[str, Options] = ("format", {"pix_fmts": _SDR_PIXEL_FORMATS[plan.color.depth]})
-    if plan.color.maps_to_sdr and plan.fit is None:
-        stream = graph.chain(stream, *_downscale_filters(plan), *HDR_TO_SDR[:-1], pixel_format)
-    if plan.color.narrows_gamut:
-        stream = graph.chain(stream, narrow_gamut_filter(plan.source), pixel_format)
+    stream = flatten_alpha(graph, stream, plan.source, plan.background)
+    if plan.color.converts and plan.fit is None:
+        downscaled = graph.chain(stream, *filters) if (filters := _downscale_filters(plan)) else stream
+        stream = graph.chain(to_bt709(graph, downscaled, plan.source), pixel_format)
     if plan.frame_rate is not None:
         stream = graph.add("fps", stream, fps=plan.frame_rate)
     copies = graph.split("split", stream, len(encoders)) if len(encoders) > 1 else [stream]
@@ -85,7 +87,7 @@ def _decode_args(plan: TranscodePlan, encoders: Sequence[Encoder]) -> tuple[list
         for copy, rendition, encoder in zip(copies, plan.renditions, encoders, strict=True)
     ]
     devices = dict.fromkeys(tuple(encoder.device_args) for encoder in encoders)
-    args = [*chain.from_iterable(devices), *media_input(plan.source.path), "-filter_complex", str(graph)]
+    args = [*chain.from_iterable(devices), *picture_input(plan.source), "-filter_complex", str(graph)]
     return args, [f"[{output}]" for output in outputs]
 
 
@@ -109,7 +111,7 @@ def _scale(graph: FilterGraph, stream: str, plan: TranscodePlan, rendition: Vide
         box = Box(rendition.width, rendition.height, plan.fit, background=plan.background)
         return graph.add("setsar", scale_to_box(graph, stream, plan.source, box), sar=1)
     color = color_space_of(plan.source)
-    if plan.source.hdr and not plan.color.maps_to_sdr:
+    if plan.source.hdr and not plan.color.converts:
         color = {**color, "out_color_matrix": "bt2020"}
     scaled = graph.add("scale", stream, w=rendition.width, h=rendition.height, **color)
     return graph.add("setsar", scaled, sar=1)
@@ -119,12 +121,13 @@ def _audio_args(plan: TranscodePlan) -> list[str]:
     if plan.audio is None:
         return []
     if not isinstance(plan.audio, AudioEncoding):
-        return ["-map", "0:a:0", "-c:a", "copy"]
+        return ["-map", audio_stream(plan.source), "-c:a", "copy"]
     audio = plan.audio
     # Not every container stores a start offset of the audio, so silence fills the time before the first sample.
-    filters = f"aresample={audio.sample_rate}:async=1:first_pts=0,aformat=channel_layouts={audio.channels}"
+    downmix = filter_text(plan.downmix)
+    filters = f"aresample={audio.sample_rate}:async=1:first_pts=0,{downmix}aformat=channel_layouts={audio.channels}"
     encoder = codecs.audio_args(audio.codec, audio.bitrate, sample_rate=audio.sample_rate)
-    return ["-map", "0:a:0", "-af", filters, *encoder]
+    return ["-map", audio_stream(plan.source), "-af", filters, *encoder]
 
 
 def _container_args(plan: TranscodePlan) -> list[str]:

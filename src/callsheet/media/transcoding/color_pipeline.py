@@ -6,11 +6,8 @@ from typing import Literal
 from callsheet.media.encoding.codecs import VideoCodec
 from callsheet.media.encoding.color import HLG, PQ, SDR, ColorSpace
 from callsheet.media.encoding.encoders import Depth
-from callsheet.media.ffmpeg.filter_graph import Options
+from callsheet.media.filters.sdr import is_wide_gamut
 from callsheet.media.probing.probe import MediaInfo
-
-_WIDE_GAMUT_PRIMARIES = frozenset({"bt2020", "smpte432"})
-"""FFmpeg's names of wide-gamut primaries. smpte432 is Display P3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +16,8 @@ class ColorPlan:
 
     depth: Depth
     color_space: ColorSpace = SDR
-    maps_to_sdr: bool = False
-    narrows_gamut: bool = False
-    """Whether wide-gamut colors are converted to BT.709."""
+    converts: bool = False
+    """Whether HDR or wide-gamut colors are converted to BT.709."""
     note: str | None = None
 
 
@@ -45,7 +41,7 @@ def plan_color(
     if hdr != "tone_map" and supports_hdr:
         return ColorPlan(10, HLG if source.video and source.video.hdr == "hlg" else PQ)
     note = f"HDR was converted to SDR: {_no_hdr_reason(codec, depth)}" if hdr == "auto" else None
-    return ColorPlan(10 if depth == 10 else 8, maps_to_sdr=True, note=note)
+    return ColorPlan(10 if depth == 10 else 8, converts=True, note=note)
 
 
 def _no_hdr_reason(codec: VideoCodec, depth: Literal["auto"] | Depth) -> str:
@@ -55,28 +51,12 @@ def _no_hdr_reason(codec: VideoCodec, depth: Literal["auto"] | Depth) -> str:
 
 
 def _plan_sdr(source: MediaInfo, codec: VideoCodec, depth: Literal["auto"] | Depth) -> ColorPlan:
-    narrows = source.video is not None and source.video.color_primaries in _WIDE_GAMUT_PRIMARIES
+    narrows = is_wide_gamut(source)
     if depth != "auto":
-        return ColorPlan(depth, narrows_gamut=narrows)
+        return ColorPlan(depth, converts=narrows)
     if not is_high_bit_depth(source):
-        return ColorPlan(8, narrows_gamut=narrows)
+        return ColorPlan(8, converts=narrows)
     if codec != "h264":
-        return ColorPlan(10, narrows_gamut=narrows)
+        return ColorPlan(10, converts=narrows)
     note = "10-bit color was converted to 8-bit, since few players support 10-bit h264; set depth to 10 to keep it"
-    return ColorPlan(8, narrows_gamut=narrows, note=note)
-
-
-def narrow_gamut_filter(source: MediaInfo) -> tuple[str, Options]:
-    """Return the filter that converts wide-gamut colors to BT.709.
-
-    zscale does not guess missing color properties, so the filter sets the usual values for them.
-    """
-    stream = source.video
-    return "zscale", {
-        "tin": None if stream and stream.color_transfer else "709",
-        "min": None if stream and stream.color_matrix else "709",
-        "t": "709",
-        "p": "709",
-        "m": "709",
-        "r": "tv",
-    }
+    return ColorPlan(8, converts=narrows, note=note)

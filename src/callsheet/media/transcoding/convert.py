@@ -7,6 +7,7 @@ from pathlib import Path
 
 from callsheet.domain.errors import FFmpegFailed
 from callsheet.media.encoding import encoders
+from callsheet.media.encoding.downmix import downmix_filters, downmix_notes, mono_filters
 from callsheet.media.encoding.encoders import Encoder
 from callsheet.media.encoding.software_fallback import software_fallback
 from callsheet.media.ffmpeg.progress import FFmpegProgress
@@ -47,11 +48,12 @@ async def convert(plan: TranscodePlan, ffmpeg: FFmpeg, folder: Path, on_progress
 
     Raises FFmpegFailed if the source is truncated or the output differs from the plan.
     """
+    plan = await _with_downmix(plan, ffmpeg)
     folder = folder / "transcode"
     folder.mkdir(exist_ok=True)
     run = _TranscodeRun(plan, ffmpeg, folder, on_progress)
     if plan.copies_video:
-        return TranscodeOutput((await run.copy(),), (), plan.notes)
+        return TranscodeOutput((await run.copy(),), (), (*plan.notes, *run.damage))
     selected = [await encoders.select_encoder(ffmpeg, rendition.settings) for rendition in plan.renditions]
     notes = [*plan.notes, *(encoder.note for encoder in selected if encoder.note)]
     try:
@@ -63,7 +65,20 @@ async def convert(plan: TranscodePlan, ffmpeg: FFmpeg, folder: Path, on_progress
         selected = [await _software_encoder(ffmpeg, encoder, error.message) for encoder in selected]
         notes += [encoder.note for encoder in selected if encoder.note]
         files = await run.encode(selected)
-    return TranscodeOutput(tuple(files), tuple(selected), tuple(dict.fromkeys(notes)))
+    return TranscodeOutput(tuple(files), tuple(selected), tuple(dict.fromkeys([*notes, *run.damage])))
+
+
+async def _with_downmix(plan: TranscodePlan, ffmpeg: FFmpeg) -> TranscodePlan:
+    """Return the plan with the filters that mix the audio, and notes about what they do not keep."""
+    if not isinstance(plan.audio, AudioEncoding):
+        return plan
+    stream = plan.source.audio
+    if plan.audio.channels == "mono":
+        filters, notes = await mono_filters(ffmpeg, plan.source, stream)
+    else:
+        filters = downmix_filters(stream.channel_layout)
+        notes = [*downmix_notes(plan.source.path.name, stream.channel_layout)]
+    return replace(plan, downmix=tuple(filters), notes=(*plan.notes, *notes))
 
 
 async def _software_encoder(ffmpeg: FFmpeg, encoder: Encoder, reason: str) -> Encoder:
@@ -77,11 +92,13 @@ class _TranscodeRun:
         self.folder = folder
         self._on_progress = on_progress
         self._done = 0.0
+        self.damage: dict[str, None] = {}
+        """Damage that was found while the source was read."""
 
     async def copy(self) -> Path:
         output = self._outputs()[0]
         await self._run(arguments.copy_args(self.plan, output), 0.0, 1.0)
-        await check_file(output, self.plan, self.plan.renditions[0])
+        await check_file(output, self._checked_plan, self.plan.renditions[0])
         return output
 
     async def encode(self, selected: Sequence[Encoder]) -> list[Path]:
@@ -94,7 +111,7 @@ class _TranscodeRun:
         outputs = self._outputs()
         await self._encode_within_target(self.plan, selected, outputs, start)
         for output, rendition in zip(outputs, self.plan.renditions, strict=True):
-            await check_file(output, self.plan, rendition)
+            await check_file(output, self._checked_plan, rendition)
         return outputs
 
     async def _encode_within_target(
@@ -104,7 +121,7 @@ class _TranscodeRun:
         size = 0
         for _ in range(_MAX_SIZE_ATTEMPTS):
             report = await self._run(arguments.encode_args(plan, selected, outputs, self.ffmpeg.threads), start, 1.0)
-            check_frames(report, plan)
+            check_frames(report, self._checked_plan)
             size = (await asyncio.to_thread(outputs[0].stat)).st_size
             if plan.target_size is None or size <= plan.target_size:
                 return
@@ -119,12 +136,17 @@ class _TranscodeRun:
     async def _encode_hls(self, selected: Sequence[Encoder], start: float) -> list[Path]:
         plan, folder = self.plan, self.folder
         report = await self._run(arguments.hls_args(plan, selected, self.ffmpeg.threads), start, 1.0)
-        check_frames(report, plan)
+        check_frames(report, self._checked_plan)
         names = [rendition.name for rendition in plan.renditions] + ([hls.AUDIO_GROUP] if plan.audio else [])
         playlists = [await asyncio.to_thread(hls.read_playlist, folder, name) for name in names]
-        await check_playlists(self.ffmpeg, folder, plan, playlists)
+        await check_playlists(self.ffmpeg, folder, self._checked_plan, playlists)
         master = await asyncio.to_thread(_write_master_playlist, folder, plan, playlists)
         return [master, *(folder / file for playlist in playlists for file in playlist.files)]
+
+    @property
+    def _checked_plan(self) -> TranscodePlan:
+        """The plan that the output is checked against. A decoder leaves out frames that are damaged."""
+        return replace(self.plan, source=replace(self.plan.source, damaged=True)) if self.damage else self.plan
 
     def _outputs(self) -> list[Path]:
         if len(self.plan.renditions) == 1:
@@ -138,7 +160,9 @@ class _TranscodeRun:
             on_progress=lambda share: self._report_progress(share, start, end),
             cwd=self.folder,
         )
-        check_stderr(report.stderr, f"'{self.plan.source.path.name}'")
+        source = self.plan.source
+        found = check_stderr(report.stderr, f"'{source.path.name}'", strict=source.strict)
+        self.damage.update(dict.fromkeys(found))
         return report
 
     def _report_progress(self, share: FFmpegProgress, start: float, end: float) -> None:

@@ -19,7 +19,7 @@ from callsheet.media.probing.output_checks import (
 from callsheet.media.probing.probe import MediaInfo, probe_details
 from callsheet.media.transcoding.color_pipeline import is_high_bit_depth
 from callsheet.media.transcoding.hls import Playlist
-from callsheet.media.transcoding.plan import AudioEncoding, TranscodePlan, has_hidden_frames
+from callsheet.media.transcoding.plan import AudioEncoding, TranscodePlan
 from callsheet.media.transcoding.renditions import VideoRendition
 
 _DURATION_TOLERANCE = 0.25
@@ -70,7 +70,7 @@ def _video_problems(found: MediaInfo, plan: TranscodePlan, rendition: VideoRendi
     yield from frame_size_problems(probe, rendition.width, rendition.height)
     if is_high_bit_depth(found) != (plan.color.depth == 10):
         yield f"{probe.pixel_format} instead of {plan.color.depth} bits"
-    if found.hdr != (plan.source.hdr and not plan.color.maps_to_sdr):
+    if found.hdr != (plan.source.hdr and not plan.color.converts):
         yield "unexpected HDR" if found.hdr else "no HDR"
 
 
@@ -83,7 +83,7 @@ def _audio_problems(found: MediaInfo, plan: TranscodePlan) -> Iterator[str]:
 
 def _duration_problems(found: MediaInfo, plan: TranscodePlan) -> Iterator[str]:
     actual, planned = found.probe.duration, plan.duration
-    if planned and actual:
+    if planned and actual and not plan.source.damaged:
         yield from duration_problems(actual, planned, max(_DURATION_TOLERANCE, 1 / (found.probe.fps or 30)))
     frames = _planned_frames(plan)
     if frames and found.probe.frames:
@@ -92,8 +92,10 @@ def _duration_problems(found: MediaInfo, plan: TranscodePlan) -> Iterator[str]:
 
 def _planned_frames(plan: TranscodePlan) -> int | None:
     """Return the number of frames of the output; None if it is unknown for this source."""
+    if plan.source.damaged:
+        return None
     if plan.frame_rate is None:
-        return None if has_hidden_frames(plan.source) else plan.source.probe.frames
+        return None if plan.source.hidden_frames else plan.source.probe.frames
     seconds = plan.source.video_seconds
     return round(seconds * plan.frame_rate) if seconds else None
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from callsheet.media.encoding import codecs
 from callsheet.media.encoding.codecs import AudioCodec
+from callsheet.media.encoding.downmix import Filter
 from callsheet.media.encoding.encoders import EncodeSettings
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.transcoding.color_pipeline import ColorPlan, is_high_bit_depth, plan_color
@@ -59,6 +60,8 @@ class TranscodePlan:
     passes: int = 1
     target_size: int | None = None
     """Maximum size of the only output, in bytes."""
+    downmix: tuple[Filter, ...] = ()
+    """Filters that mix the audio before FFmpeg converts its channel layout."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -100,12 +103,26 @@ def plan_transcode(spec: TranscodeSpec, source: MediaInfo) -> TranscodePlan:
         passes=passes,
         target_size=spec.target_size,
     )
+    plan = replace(plan, notes=(*source.notes, *_left_out(spec, source)))
     if _can_copy_video(spec, plan):
         return replace(plan, copies_video=True, passes=1)
-    if has_hidden_frames(source) and plan.audio == "copy":
+    if source.hidden_frames and plan.audio == "copy":
         # The edit list of such a file hides audio too. A stream copy would play it, and too early.
         plan = replace(plan, audio=_audio_encoding(spec, source))
-    return replace(plan, notes=tuple(note for note in (color.note, *notes) if note))
+    return replace(plan, notes=(*plan.notes, *(note for note in (color.note, *notes) if note)))
+
+
+def _left_out(spec: TranscodeSpec, source: MediaInfo) -> list[str]:
+    """Return a note on the streams that the output does not have."""
+    audio = [stream for stream in source.audio_streams if stream.index != source.audio_index]
+    subtitles = [stream for stream in source.streams if stream.type == "subtitle"]
+    counts = ((0 if spec.mute else len(audio), "audio stream"), (len(subtitles), "subtitle stream"))
+    parts = [f"{count} {name}{'s' if count > 1 else ''}" for count, name in counts if count]
+    return (
+        [f"{' and '.join(parts)} of the source {'were' if sum(c for c, _ in counts) > 1 else 'was'} left out"]
+        if parts
+        else []
+    )
 
 
 def _frame_rate(spec: TranscodeSpec, source: MediaInfo) -> Fraction | None:
@@ -115,6 +132,9 @@ def _frame_rate(spec: TranscodeSpec, source: MediaInfo) -> Fraction | None:
     if rate is None and spec.max_fps is not None and current is not None:
         limit = parse_rate(spec.max_fps)
         rate = limit if current > float(limit) + 0.001 else None
+    if rate is None and spec.format == "hls" and source.has_pauses:
+        # Each segment needs a frame to start with, also in a pause.
+        return source.constant_rate
     unchanged = rate is None or (current is not None and abs(float(rate) - current) < 0.001)
     return None if unchanged else rate
 
@@ -150,20 +170,14 @@ def _can_copy_video(spec: TranscodeSpec, plan: TranscodePlan) -> bool:
         and codecs.codec_from_probe(probe.video_codec) == spec.target_video_codec
         and (rendition.width, rendition.height) == (probe.width, probe.height)
         and plan.frame_rate is None
+        and not plan.source.interlaced
         and _color_matches(plan)
-        # Only MP4 and MOV support rotation metadata and edit lists.
-        and (spec.format in ("mp4", "mov") or (probe.rotation == 0 and not has_hidden_frames(plan.source)))
+        # Only MP4 and MOV support orientation metadata and edit lists.
+        and (spec.format in ("mp4", "mov") or (not probe.turned and plan.source.hidden_frames == 0))
     )
 
 
-def has_hidden_frames(source: MediaInfo) -> bool:
-    """Return whether an edit list hides frames, as in a file that was trimmed without an encode."""
-    probe = source.probe
-    shown = (source.video_seconds or 0.0) * (probe.fps or 0.0)
-    return probe.frames is not None and shown > 0 and probe.frames > shown + 1.5
-
-
 def _color_matches(plan: TranscodePlan) -> bool:
-    if plan.color.maps_to_sdr or is_high_bit_depth(plan.source) != (plan.color.depth == 10):
+    if plan.color.converts or is_high_bit_depth(plan.source) != (plan.color.depth == 10):
         return False
     return plan.source.probe.pixel_format in ("yuv420p", "yuvj420p", "yuv420p10le")

@@ -13,7 +13,7 @@ from callsheet.media.encoding import codecs
 from callsheet.media.encoding.codecs import AudioCodec, Container, VideoCodec
 from callsheet.media.encoding.encoders import Depth
 from callsheet.media.transcoding.presets import PURPOSES, Purpose
-from callsheet.media.values import BitRate, Color, Fit, FrameRate, Hardware, Preset, Quality, Resolution
+from callsheet.media.values import BitRate, Color, Fit, FrameRate, Hardware, Preset, Quality, Resolution, Strict
 
 Delivery = Container | Literal["hls"]
 Hdr = Literal["auto", "keep", "tone_map"]
@@ -147,6 +147,7 @@ class TranscodeSpec(Model):
         None, description="Hertz. Default: 48000, if the audio has to be encoded"
     )
     mute: bool = Field(False, description="Removes the audio")
+    strict: Strict = False
     segment_seconds: float = Field(4, ge=1, le=20, description="Duration of an HLS segment, in seconds")
 
     @model_validator(mode="after")

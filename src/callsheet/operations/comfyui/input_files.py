@@ -34,6 +34,8 @@ async def fetch_files(job: Context, files: Iterable[GraphFile]) -> dict[str, Pat
 
 
 async def _fetch(job: Context, file: GraphFile) -> Path:
+    if file.path is not None:
+        return file.path
     if file.kind == "file":
         return await job.fetch_input(file.source)
     media = await read_media(job, file.source, file.param, _NEEDS[file.kind])
@@ -44,13 +46,16 @@ async def _fetch(job: Context, file: GraphFile) -> Path:
 
 async def upload_files(
     client: ComfyUIClient, graph: Graph, files: Iterable[GraphFile], paths: Mapping[str, Path]
-) -> None:
-    """Upload the files, and set their names on the server in the graph."""
+) -> list[str]:
+    """Upload the files, set their names on the server in the graph, and return these names."""
+    names = []
     for file in files:
         path = paths[file.param]
         name = await client.upload(path, await _upload_name(path))
+        names.append(name)
         for field in file.fields:
             set_input(graph, field, name)
+    return names
 
 
 async def _upload_name(path: Path) -> str:

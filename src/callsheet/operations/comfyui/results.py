@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from callsheet.comfyui.graph import plain_name
 from callsheet.comfyui.outputs import OutputFile, prompt_outputs
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import BadOutput, ProviderFailed
@@ -45,9 +46,12 @@ async def collect_outputs(job: Context, result: PromptResult, *, previews: bool)
     OutputExpired when a file was deleted.
     """
     outputs = prompt_outputs(result.entry)
-    wanted = _select(outputs.files, previews=previews)
+    wanted = select_files(outputs.files, previews=previews)
     if not wanted and not outputs.texts:
-        raise ProviderFailed("The workflow succeeded without an output: all branches were blocked.", code="no_output")
+        raise ProviderFailed(
+            "The workflow succeeded without an output: its nodes save files on the server only, or were blocked.",
+            code="no_output",
+        )
     files = [await _store(job, result, file, number, len(wanted)) for number, file in enumerate(wanted)]
     return ComfyUIResult(
         images=[each.file for each in files if each.kind == "image"],
@@ -61,23 +65,29 @@ async def collect_outputs(job: Context, result: PromptResult, *, previews: bool)
     )
 
 
-def _select(files: tuple[OutputFile, ...], *, previews: bool) -> list[OutputFile]:
+def select_files(files: tuple[OutputFile, ...], *, previews: bool) -> list[OutputFile]:
+    """Return the saved files; with `previews`, or if there are no others, also those of preview nodes."""
     saved = [file for file in files if file.type != "temp"]
     return list(files) if previews or not saved else saved
 
 
 async def _store(job: Context, result: PromptResult, file: OutputFile, number: int, total: int) -> ComfyUIFile:
     # Files of different folders may have the same name.
-    target = job.dir / f"output-{number}" / safe_name(file.filename)
+    target = job.dir / f"output-{number}" / safe_name(plain_name(file.filename, result.prompt_id))
     target.parent.mkdir(exist_ok=True)
-    await _fetch(job, result, file, target)
+    await download_output(job, result, file, target)
     artifact = await job.keep(target)
     job.progress(RUN_SHARE + (1 - RUN_SHARE) * (number + 1) / total, f"{number + 1} of {total} files downloaded")
     kind = artifact.media_type.partition("/")[0]
     return ComfyUIFile(node=file.node, kind=kind if kind in {"image", "video", "audio"} else "other", file=artifact)
 
 
-async def _fetch(job: Context, result: PromptResult, file: OutputFile, target: Path) -> None:
+async def download_output(job: Context, result: PromptResult, file: OutputFile, target: Path) -> None:
+    """Download an output file to `target`.
+
+    Raises ProviderFailed when it is damaged, BadOutput when a page came in its place, OutputExpired when it was
+    deleted.
+    """
     expected = ExpectedOutput(f"ComfyUI ({result.server}, node {file.node})", target.name)
     try:
         await fetch_output(job, partial(result.client.download, file, target), target, expected)

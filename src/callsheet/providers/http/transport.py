@@ -1,6 +1,7 @@
 """Transport: authenticated requests to the hosts of one provider, with limits."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,10 +11,13 @@ import httpx2
 from callsheet.domain.errors import ProviderFailed
 from callsheet.files.fetch import redact_url
 from callsheet.http_clients import async_client
+from callsheet.metrics import catalog
+from callsheet.metrics.changes import count, observe, status_class
 from callsheet.providers.http.hosts import ProviderHosts
 from callsheet.providers.http.rate_limiter import RateLimiter
 from callsheet.providers.http.redaction import remove_keys
 from callsheet.providers.http.response import ProviderResponse
+from callsheet.tracing import span
 
 AuthHeaders = Callable[[], Awaitable[Mapping[str, str]]]
 """Returns the headers that authenticate a request. It is called for every request: some contain expiring tokens."""
@@ -92,16 +96,33 @@ class Transport:
         client = self._submit_client if new_connection else self.client
         async with self._slots:
             await self._rate_limiter.acquire()
-            async with (
-                asyncio.timeout(self._response_timeout),
-                client.stream(method, url, headers=headers, **request) as response,
-            ):
-                body = await _read(response)
+            status, began = 0, time.monotonic()
+            facts = {"http.request.method": method, "server.address": httpx2.URL(url).host}
+            kind = "submit" if new_connection else "request"
+            try:
+                with span(f"{self.provider} {kind}", kind="client", attributes=facts) as current:
+                    async with (
+                        asyncio.timeout(self._response_timeout),
+                        client.stream(method, url, headers=headers, **request) as response,
+                    ):
+                        body = await _read(response)
+                        status = response.status_code
+                    current.add({"http.response.status_code": status})
+                    if status >= 400:
+                        current.fail(f"HTTP {status}")
+            finally:
+                self._count(status, time.monotonic() - began, is_submission=new_connection)
         # Some errors repeat the rejected key, and some errors come with status 200. Large bodies of a success are
         # files, and are not searched.
         if not response.is_success or len(body) < _MAX_ERROR_BYTES:
             body = remove_keys(auth_headers, body)
         return ProviderResponse(response.status_code, response.headers, body)
+
+    def _count(self, status: int, seconds: float, *, is_submission: bool) -> None:
+        kind = "submit" if is_submission else "other"
+        count(catalog.PROVIDER_REQUESTS, self.provider, kind, "429" if status == 429 else status_class(status))
+        if status:
+            observe(catalog.PROVIDER_LATENCY, seconds, self.provider, kind)
 
 
 async def _read(response: httpx2.Response) -> bytes:

@@ -96,13 +96,20 @@ def test_key_frames_are_forced_by_time_if_frames_keep_their_timestamps():
         "-g",
         "960",
         "-force_key_frames",
-        "expr:gte(t,n_forced*4)",
+        "expr:isnan(prev_forced_t)+gt(floor((t+0.001)/4),floor((prev_forced_t+0.001)/4))",
     ]
 
 
 def test_a_segment_has_a_single_key_frame_at_its_start():
     assert encoder_args("libx264", EncodeSettings(), segment=6.0)[6:12] == [
-        *["-g", "181", "-force_key_frames", "expr:gte(t,n_forced*6)", "-sc_threshold", "0"]
+        *[
+            "-g",
+            "181",
+            "-force_key_frames",
+            "expr:isnan(prev_forced_t)+gt(floor((t+0.001)/6),floor((prev_forced_t+0.001)/6))",
+            "-sc_threshold",
+            "0",
+        ]
     ]
     assert "scenecut=0" in " ".join(encoder_args("libx265", EncodeSettings("h265"), segment=6.0))
 
@@ -151,7 +158,7 @@ async def test_hardware_is_used_if_a_test_encode_succeeds_and_else_a_note_has_th
 
 
 @pytest.fixture
-def test_encodes(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+def trial_encodes(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The arguments of the test encodes, all of which succeed."""
     attempts: list[list[str]] = []
 
@@ -171,21 +178,21 @@ async def with_nvenc(ffmpeg: FFmpeg) -> None:
 
 
 @pytest.mark.usefixtures("with_nvenc")
-async def test_the_outcome_of_a_test_encode_is_cached_for_each_pixel_format(ffmpeg, test_encodes, monkeypatch):
+async def test_the_outcome_of_a_test_encode_is_cached_for_each_pixel_format(ffmpeg, trial_encodes, monkeypatch):
     eight, ten = EncodeSettings("h265", hardware="nvenc"), EncodeSettings("h265", hardware="nvenc", depth=10)
 
     for settings in (eight, eight, ten, ten):
         assert (await encoders.select_encoder(ffmpeg, settings)).name == "hevc_nvenc"
 
-    assert ["p010le" in " ".join(args) for args in test_encodes] == [False, True]
+    assert ["p010le" in " ".join(args) for args in trial_encodes] == [False, True]
     later = time.monotonic() + 61
     monkeypatch.setattr(time, "monotonic", lambda: later)
     await encoders.select_encoder(ffmpeg, eight)
-    assert len(test_encodes) == 3
+    assert len(trial_encodes) == 3
 
 
 @pytest.mark.usefixtures("with_nvenc")
-async def test_an_encoder_that_failed_in_a_job_is_excluded_for_a_while(ffmpeg, test_encodes):
+async def test_an_encoder_that_failed_in_a_job_is_excluded_for_a_while(ffmpeg, trial_encodes):
     settings = EncodeSettings(hardware="nvenc")
     failed = await encoders.select_encoder(ffmpeg, settings)
 
@@ -197,4 +204,4 @@ async def test_an_encoder_that_failed_in_a_job_is_excluded_for_a_while(ffmpeg, t
     )
     again = await encoders.select_encoder(ffmpeg, settings)
     assert (again.name, again.note) == ("libx264", "encoded by libx264, not on the GPU (h264_nvenc: it caught fire)")
-    assert len(test_encodes) == 1
+    assert len(trial_encodes) == 1

@@ -1,13 +1,12 @@
 from fractions import Fraction
 from pathlib import Path
 
-from callsheet.domain.artifacts import Probe
-from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering import audio_mix
 from callsheet.media.rendering.schedule import build_schedule
 from callsheet.media.timeline.scene import Scene
+from media.film import film
 
-CLIP = MediaInfo(Path("/in/a.mp4"), Probe(duration=2, width=64, height=64, fps=30, audio_codec="aac"))
+CLIP = film(Path("/in/a.mp4"), 2, width=64, height=64, fps=30, audio_codec="aac")
 
 
 def test_an_audio_curve_also_applies_between_the_batches_of_a_mix():

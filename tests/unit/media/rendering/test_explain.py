@@ -4,7 +4,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from callsheet.domain.artifacts import Probe
 from callsheet.media.encoding.encoders import Encoder, EncodeSettings
 from callsheet.media.encoding.loudness import Target
 from callsheet.media.probing.probe import MediaInfo
@@ -16,14 +15,14 @@ from callsheet.media.rendering.scene_filters import Canvas
 from callsheet.media.rendering.schedule import build_schedule
 from callsheet.media.rendering.text_layers import text_layers
 from callsheet.media.timeline.timeline import Timeline
+from media.film import film
 
 RATE = Fraction(30000, 1001)
 FFMPEG = Path("/opt/ff mpeg")
 
 
 def footage(name: str, seconds: float = 4) -> MediaInfo:
-    facts = {"duration": seconds, "width": 64, "height": 64, "audioCodec": "aac"}
-    return MediaInfo(Path("/in") / name, Probe.model_validate(facts), video_seconds=seconds)
+    return film(Path("/in") / name, seconds, width=64, height=64, audio_codec="aac")
 
 
 def explained(*, loudness: Target | str | None = None, **timeline: Any) -> Explanation:

@@ -63,7 +63,11 @@ def test_a_transition_longer_than_its_scene_is_rejected():
 @pytest.mark.parametrize(
     ("scene", "footage", "code"),
     [
-        ({"src": "a"}, MediaInfo(Path("a"), Probe.model_validate({"audio_codec": "aac"})), "no_picture"),
+        (
+            {"src": "a", "type": "video"},
+            MediaInfo(Path("a"), Probe.model_validate({"audio_codec": "aac"})),
+            "no_picture",
+        ),
         ({"src": "a", "type": "image"}, video(1), "not_an_image"),
         ({"src": "a", "type": "video"}, still(), "not_a_video"),
         ({"src": "a", "motion": "zoom_in"}, video(1), "not_an_image"),

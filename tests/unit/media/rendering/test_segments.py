@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from callsheet.domain.artifacts import Probe
 from callsheet.media.encoding.encoders import Encoder, EncodeSettings
 from callsheet.media.ffmpeg.inputs import MEDIA_FORMATS
 from callsheet.media.probing.probe import MediaInfo
@@ -19,6 +18,7 @@ from callsheet.media.subtitles.ass import Line
 from callsheet.media.subtitles.style import TextStyle
 from callsheet.media.timeline.scene import Scene
 from callsheet.media.timeline.timeline import Timeline
+from media.film import film
 
 CANVAS = Canvas(1080, 1920, Fraction(30))
 ENCODER = Encoder("libx264", EncodeSettings(preset="fast", crf=20))
@@ -27,8 +27,7 @@ STYLE = TextStyle.model_validate({})
 
 
 def video(name: str, seconds: float, **more: object) -> MediaInfo:
-    facts = {"duration": seconds, "width": 1920, "height": 1080, "fps": 30.0, **more}
-    return MediaInfo(Path(f"/in/{name}.mp4"), Probe.model_validate(facts), video_seconds=seconds)
+    return film(Path(f"/in/{name}.mp4"), seconds, **{"width": 1920, "height": 1080, "fps": 30.0, **more})
 
 
 def scheduled(*scenes: tuple[dict[str, object], MediaInfo | None]) -> Schedule:
@@ -53,7 +52,7 @@ def test_a_segment_is_one_ffmpeg_command():
         *["-copyts", "-threads", "1", "-noaccurate_seek", *GUARD],
         *["-ss", "1.000000", "-i", "file:/in/a.mp4"],
         "-filter_complex",
-        "[0:v:0]setpts=expr=PTS-2/TB[n0];[n0]fps=fps=30/1[n1];[n1]tpad=stop=-1:stop_mode=clone[n2];"
+        "[0:0]setpts=expr=PTS-2/TB[n0];[n0]fps=fps=30/1[n1];[n1]tpad=stop=-1:stop_mode=clone[n2];"
         "[n2]trim=start_pts=0:end_pts=75[n3];[n3]setpts=expr=PTS-STARTPTS[n4];"
         "[n4]crop=w=max(hsub\\,iw-2*hsub*round(iw*0.683594/(2*hsub))):h=ih:exact=1[n5];"
         "[n5]scale=w=1080:h=1920:out_color_matrix=bt709:out_range=tv:"

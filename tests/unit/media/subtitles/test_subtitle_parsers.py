@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from callsheet.domain.errors import BadSource
+from callsheet.media.clips.subtitle_track import read_subtitle_file
 from callsheet.media.subtitles import subtitle_parsers, subtitle_text
 from callsheet.media.subtitles.ass_sanitizer import sanitize_ass
 from callsheet.media.subtitles.subtitle_parsers import is_ass, read_captions
@@ -21,7 +22,7 @@ VTT = (
 def captions(tmp_path: Path, text: str | bytes, uppercase: bool = False) -> list[tuple[float, float, str]]:
     path = tmp_path / "captions"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return [(c.start, c.end, c.text) for c in read_captions(path, uppercase)]
+    return [(c.start, c.end, c.text) for c in read_captions(path, uppercase).captions]
 
 
 def test_srt_is_parsed(tmp_path: Path):
@@ -80,7 +81,7 @@ def test_inline_timestamps_of_webvtt_are_word_times(tmp_path: Path):
         "WEBVTT\n\n00:01.000 --> 00:04.000\n<c>So</c> <00:00:02.000><c.loud>much &amp;</c>\n<00:03.500>more\n"
     )
 
-    caption = read_captions(path)[0]
+    caption = read_captions(path).captions[0]
 
     assert caption.text == "So much &\\Nmore"
     assert caption.words is not None
@@ -112,6 +113,103 @@ def test_too_large_files_are_rejected(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(subtitle_text, "MAX_BYTES", 10)
     with pytest.raises(BadSource, match="too large"):
         captions(tmp_path, SRT)
+
+
+KINDS: dict[str, tuple[str, list[tuple[float, float, str]]]] = {
+    "signs that are no tags": (
+        "1\n00:00:01,000 --> 00:00:02,000\nx < 5 and y > 3, I <3 you, a <- b -> c <laughs>\n",
+        [(1, 2, "x < 5 and y > 3, I <3 you, a <- b -> c <laughs>")],
+    ),
+    "WebVTT without blank lines": (
+        "WEBVTT\n\n00:00.000 --> 00:01.000\nfirst words\n00:01.000 --> 00:02.000\nsecond words\n",
+        [(0, 1, "first words"), (1, 2, "second words")],
+    ),
+    "arrows without blanks": ("1\n00:00:01,000-->00:00:02,000\none\n", [(1, 2, "one")]),
+    "typographic arrows": ("00:00:01,000 –> 00:00:02,000\none\n", [(1, 2, "one")]),
+    "three colons": ("00:00:01:500 --> 00:00:02:000\none\n", [(1.5, 2, "one")]),
+    "blanks in times": ("00: 00: 01, 500 --> 00: 00: 02, 000\none\n", [(1.5, 2, "one")]),
+    "days": ("1\n30:00:00,000 --> 100:00:00,000\none\n", [(108_000, 360_000, "one")]),
+    "negative times": ("1\n-00:00:01,000 --> 00:00:02,000\none\n", [(0, 2, "one")]),
+    "repeated numbers": (
+        "1\n00:01,000 --> 00:02,000\none\n1\n00:02,000 --> 00:03,000\ntwo\n1\n00:03,000 --> 00:04,000\nthree\n",
+        [(1, 2, "one"), (2, 3, "two"), (3, 4, "three")],
+    ),
+    "numbers as text": (
+        "00:01,000 --> 00:02,000\n42\n00:02,000 --> 00:03,000\n1984\n",
+        [(1, 2, "42"), (2, 3, "1984")],
+    ),
+    "empty captions": (
+        "1\n00:01,000 --> 00:02,000\n\n2\n00:02,000 --> 00:03,000\n \n\n3\n00:03,000 --> 00:04,000\nthree\n",
+        [(3, 4, "three")],
+    ),
+    "doubled line breaks": (
+        "WEBVTT\r\r\n\r\r\n00:01.000 --> 00:02.000\r\r\none\r\r\ntwo\r\r\n",
+        [(1, 2, "one\\Ntwo")],
+    ),
+    "joined files": (
+        "\ufeff1\n00:01,000 --> 00:02,000\none\n\n\ufeff1\n00:03,000 --> 00:04,000\ntwo\n",
+        [(1, 2, "one"), (3, 4, "two")],
+    ),
+    "line break tags": ("00:01,000 --> 00:02,000\none<br/>two\n", [(1, 2, "one\\Ntwo")]),
+    "entities": ("00:01,000 --> 00:02,000\nR&D&copy &amp; &#39;x&#39;\n", [(1, 2, "R&D&copy & 'x'")]),
+    "styles as override tags": ("00:01,000 --> 00:02,000\n{\\i1}one{\\i0}\n", [(1, 2, "{\\i1}one{\\i0}")]),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_captions_are_read_as_people_have_them(tmp_path: Path, kind: str):
+    text, expected = KINDS[kind]
+
+    assert captions(tmp_path, text) == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_track_has_the_text_and_the_times_that_are_burned_in(tmp_path: Path, kind: str):
+    text, expected = KINDS[kind]
+    (tmp_path / "given").write_bytes(text.encode())
+
+    read_subtitle_file(tmp_path / "given", tmp_path / "track.srt")
+
+    assert captions(tmp_path, (tmp_path / "track.srt").read_text()) == expected
+
+
+def test_reversed_captions_are_left_out_with_a_note(tmp_path: Path):
+    (tmp_path / "a").write_text("00:01,000 --> 00:02,000\none\n\n00:05,000 --> 00:04,000\ntwo\n")
+
+    read = read_captions(tmp_path / "a")
+
+    assert [caption.text for caption in read.captions] == ["one"]
+    assert read.notes == ("1 of 2 captions of 'a' end before they start, and were left out",)
+
+
+@pytest.mark.parametrize(
+    ("text", "at_top"),
+    [
+        ("00:01,000 --> 00:02,000\n{\\an8}x\n", True),
+        ("00:01,000 --> 00:02,000\n{\\a6}x\n", True),
+        ("00:01,000 --> 00:02,000\n{\\an2}x\n", False),
+        ("WEBVTT\n\n00:01.000 --> 00:02.000 line:10% align:start\nx\n", True),
+        ("WEBVTT\n\n00:01.000 --> 00:02.000 line:0\nx\n", True),
+        ("WEBVTT\n\n00:01.000 --> 00:02.000 line:-1\nx\n", False),
+        ("WEBVTT\n\n00:01.000 --> 00:02.000 line:90%\nx\n", False),
+    ],
+)
+def test_captions_keep_their_place_at_the_top(tmp_path: Path, text: str, at_top: bool):
+    (tmp_path / "a").write_text(text)
+
+    assert [caption.at_top for caption in read_captions(tmp_path / "a").captions] == [at_top]
+
+
+def test_overlapping_captions_of_mp4_share_their_time(tmp_path: Path):
+    (tmp_path / "a").write_text("00:00,000 --> 00:04,000\none\n\n00:02,000 --> 00:06,000\ntwo\n")
+
+    read_subtitle_file(tmp_path / "a", tmp_path / "track.srt", overlaps=False)
+
+    assert captions(tmp_path, (tmp_path / "track.srt").read_text()) == [
+        (0, 2, "one"),
+        (2, 4, "one\\Ntwo"),
+        (4, 6, "two"),
+    ]
 
 
 def test_an_ass_script_is_detected_by_its_content(tmp_path: Path):

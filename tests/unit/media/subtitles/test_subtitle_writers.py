@@ -39,7 +39,7 @@ def test_a_spoken_arrow_begins_no_caption_in_srt(tmp_path: Path):
     path = tmp_path / "arrow.srt"
     path.write_text(srt([cue(0, 1, "00:00:05,000 --> 00:00:06,000"), cue(2, 3, "x")]), encoding="utf-8")
 
-    assert [(c.start, c.text) for c in read_captions(path)] == [(0, "00:00:05,000 → 00:00:06,000"), (2, "x")]
+    assert [(c.start, c.text) for c in read_captions(path).captions] == [(0, "00:00:05,000 → 00:00:06,000"), (2, "x")]
 
 
 @pytest.mark.parametrize("name", ["captions.srt", "captions.vtt"])
@@ -47,7 +47,7 @@ def test_times_and_lines_round_trip(tmp_path: Path, name: str):
     path = tmp_path / name
     path.write_text((srt if name.endswith("srt") else vtt)(TWO), encoding="utf-8")
 
-    found = read_captions(path)
+    found = read_captions(path).captions
 
     assert [(c.start, c.end) for c in found] == [(1, 2.5), (3661.04, 3662.999)]
     assert found[1].text == "שלום, 映画 👍"
@@ -60,7 +60,7 @@ def test_any_text_round_trips_through_vtt(tmp_path_factory: pytest.TempPathFacto
     path = tmp_path_factory.getbasetemp() / "said.vtt"
     path.write_text(vtt([cue(0, 1, " ".join(texts))]), encoding="utf-8")
 
-    (found,) = read_captions(path)
+    (found,) = read_captions(path).captions
 
     assert found.text == escape_text(" ".join(texts))
 
@@ -77,7 +77,7 @@ def test_files_without_captions_are_valid(tmp_path: Path):
 def test_webvtt_without_captions_is_readable(tmp_path: Path):
     (tmp_path / "captions.vtt").write_text(vtt([]))
 
-    assert read_captions(tmp_path / "captions.vtt") == []
+    assert read_captions(tmp_path / "captions.vtt").captions == []
 
 
 def test_ass_has_the_frame_size_and_the_text(tmp_path: Path):
@@ -103,7 +103,7 @@ def test_vtt_can_contain_word_timestamps(tmp_path: Path):
     path = tmp_path / "timed.vtt"
     path.write_text(vtt([Cue(1.0, 2.2, lines)], word_times=True), encoding="utf-8")
 
-    (found,) = read_captions(path)
+    (found,) = read_captions(path).captions
 
     assert "R&amp;B <00:00:01.500>two\n<00:00:02.000>映<00:00:02.100>画\n" in path.read_text(encoding="utf-8")
     assert found.text == "R&B two\\N映画"

@@ -1,5 +1,6 @@
 """Transcode plans and their FFmpeg arguments."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,12 +18,14 @@ from callsheet.media.transcoding.plan import AudioEncoding, TranscodePlan, plan_
 from callsheet.media.transcoding.spec import TranscodeSpec
 
 SOURCE = Path("/in/film.mp4")
+KEYS = "expr:isnan(prev_forced_t)+gt(floor((t+0.001)/4),floor((prev_forced_t+0.001)/4))"
 
 
-def footage(*, depth: int = 8, hdr: str | None = None, **facts) -> MediaInfo:
+def footage(*, depth: int = 8, hdr: str | None = None, hidden: int = 0, **facts) -> MediaInfo:
     pixels = "yuv420p" if depth == 8 else "yuv420p10le"
     probe = Probe(
         **{
+            "format": "mov,mp4,m4a,3gp,3g2,mj2",
             "duration": 10.0,
             "width": 1920,
             "height": 1080,
@@ -36,8 +39,12 @@ def footage(*, depth: int = 8, hdr: str | None = None, **facts) -> MediaInfo:
             **facts,
         }
     )
-    stream = Stream(index=0, type="video", bit_depth=depth, hdr=hdr)
-    return MediaInfo(SOURCE, probe, hdr=hdr is not None, video_seconds=probe.duration, video_index=0, streams=(stream,))
+    streams = (
+        Stream(index=0, type="video", bit_depth=depth, hdr=hdr),
+        Stream(index=1, type="audio", codec=probe.audio_codec),
+    )
+    media = MediaInfo(SOURCE, probe, hdr=hdr is not None, video_seconds=probe.duration, hidden_frames=hidden)
+    return replace(media, video_index=0, audio_index=1, streams=streams)
 
 
 def plan(source: MediaInfo, **params) -> TranscodePlan:
@@ -55,15 +62,15 @@ def test_renditions_are_made_from_one_decode():
 
     args = arguments.encode_args(made, selected, [Path("/out/a.mp4"), Path("/out/b.mp4")], 2)
 
-    video = [*["-fps_mode", "vfr", "-map", "0:a:0", "-c:a", "copy", "-map_metadata", "-1", "-map_chapters", "-1"]]
+    video = [*["-fps_mode", "vfr", "-map", "0:1", "-c:a", "copy", "-map_metadata", "-1", "-map_chapters", "-1"]]
     ending = [*video, "-sn", "-dn", "-f", "mp4", "-movflags", "+faststart"]
-    keys = ["-preset", "fast", "-g", "960", "-force_key_frames", "expr:gte(t,n_forced*4)", "-threads", "2"]
+    keys = ["-preset", "fast", "-g", "960", "-force_key_frames", KEYS, "-threads", "2"]
     tags = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
     flags = "out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_int"
     assert args == [
         *media_input(SOURCE),
         "-filter_complex",
-        f"[0:V:0]split=2[n0][n1];[n0]scale=w=1280:h=720:{flags}[n2];[n2]setsar=sar=1[n3];[n3]format=pix_fmts=yuv420p[n4];"
+        f"[0:0]split=2[n0][n1];[n0]scale=w=1280:h=720:{flags}[n2];[n2]setsar=sar=1[n3];[n3]format=pix_fmts=yuv420p[n4];"
         f"[n1]scale=w=854:h=480:{flags}[n5];[n5]setsar=sar=1[n6];[n6]format=pix_fmts=yuv420p[n7]",
         *["-map", "[n4]", "-c:v", "libx264", "-b:v", "2000000", "-maxrate", "3000000", "-bufsize", "4000000"],
         *[*keys, "-pix_fmt", "yuv420p", *tags, *ending, "file:/out/a.mp4"],
@@ -120,8 +127,8 @@ def test_renditions_of_the_same_size_get_unique_names():
         ({"rotation": 90}, {}, True),
         ({"rotation": 90}, {"format": "mkv"}, False),
         ({"pixel_format": "yuv444p"}, {}, False),
-        ({"frames": 400}, {}, True),
-        ({"frames": 400}, {"format": "mkv"}, False),
+        ({"hidden": 100}, {}, True),
+        ({"hidden": 100}, {"format": "mkv"}, False),
         ({"video_codec": "hevc", "depth": 10}, {"video_codec": "h265"}, True),
         ({"video_codec": "hevc", "depth": 10, "hdr": "pq"}, {"video_codec": "h265"}, True),
         ({"video_codec": "hevc", "depth": 10, "hdr": "pq"}, {"video_codec": "h265", "hdr": "tone_map"}, False),
@@ -164,7 +171,7 @@ def test_hdr_is_tone_mapped_at_the_output_size():
 
     graph = arguments.encode_args(made, selected, [Path("/out/a.mp4")], 2)[len(media_input(SOURCE)) + 1]
 
-    assert graph.startswith("[0:V:0]scale=w=160:h=90[n0];[n0]setsar=sar=1[n1];[n1]zscale=t=linear")
+    assert graph.startswith("[0:0]scale=w=160:h=90[n0];[n0]setsar=sar=1[n1];[n1]zscale=pin=2020:min=2020_ncl:t=linear")
 
 
 @pytest.mark.parametrize(
@@ -180,7 +187,7 @@ def test_audio_has_no_more_channels_than_the_source(channels, asked, made):
 
 
 def test_hidden_audio_of_a_trimmed_file_is_not_copied_when_the_video_is_encoded():
-    assert plan(footage(frames=400), height=360).audio != "copy"
+    assert plan(footage(hidden=100), height=360).audio != "copy"
     assert plan(footage(frames=300), height=360).audio == "copy"
 
 
@@ -242,7 +249,7 @@ def test_both_passes_have_the_same_streams():
     second = arguments.encode_args(made, selected, [Path("/out/a.mp4")], 2)
 
     maps = [[args[n + 1] for n, arg in enumerate(args) if arg == "-map"] for args in (first, second)]
-    assert maps[0] == maps[1] == ["[n2]", "0:a:0"]
+    assert maps[0] == maps[1] == ["[n2]", "0:1"]
     assert first[-3:] == ["-f", "null", "-"]
 
 

@@ -90,7 +90,7 @@ async def send_slowly(call: Request) -> None:
     await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
     while not call.closing.is_set():
         await call.send(b" ")
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # sleep: requests overlap
 
 
 async def close(_: Request) -> None:
@@ -464,7 +464,7 @@ async def test_concurrent_requests_are_limited(settings: Settings) -> None:
         nonlocal under_way, most
         under_way += 1
         most = max(most, under_way)
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # sleep: requests overlap
         under_way -= 1
         await call.respond(200, b"{}")
 

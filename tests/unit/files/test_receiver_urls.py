@@ -1,6 +1,6 @@
 import pytest
 
-from callsheet.notify.callback import callback_problems
+from callsheet.files.receiver_urls import callback_problems
 from callsheet.settings import Settings
 
 
@@ -29,6 +29,10 @@ def test_a_public_https_url_is_valid(url):
         ("https://[::ffff:10.0.0.1]/", "private_address"),
         ("https://169.254.169.254/", "private_address"),
         ("https://localhost/", "private_address"),
+        ("https://127.1/", "private_address"),
+        ("https://0177.0.0.1/", "private_address"),
+        ("https://0x7f.1/", "private_address"),
+        ("https://\u246027.0.0.1/", "private_address"),
     ],
 )
 def test_any_other_url_is_rejected_with_a_reason(url, code):

@@ -1,0 +1,1 @@
+"""Who may do what: API keys, read tokens, users, sessions, and the audit log."""

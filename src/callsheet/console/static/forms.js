@@ -1,0 +1,51 @@
+// Forms: uploads of files, and a guard against double submits. Without JavaScript, files are given by URL.
+
+import { upload } from "/static/upload.js";
+
+const uploading = new Set();
+
+const buttonsOf = (form) => form.querySelectorAll("button");
+
+const send = async (area, file) => {
+  const form = area.closest("form");
+  const source = document.getElementById(area.dataset.upload);
+  const progress = area.querySelector("progress");
+  const state = area.querySelector("output");
+  if (uploading.has(area)) return;
+  uploading.add(area);
+  progress.hidden = false;
+  for (const button of buttonsOf(form)) button.disabled = true;
+  try {
+    source.value = await upload(file, form.elements.token.value, (step, done) => {
+      progress.value = done;
+      state.value = `${file.name}: ${step}, ${Math.round(done * 100)} %`;
+    });
+    state.value = `${file.name} is uploaded.`;
+  } catch (error) {
+    state.value = `${file.name} was not uploaded. ${error.message}`;
+  } finally {
+    uploading.delete(area);
+    progress.hidden = true;
+    for (const button of buttonsOf(form)) button.disabled = uploading.size > 0;
+  }
+};
+
+for (const area of document.querySelectorAll("[data-upload]")) {
+  const input = area.querySelector("input");
+  area.hidden = false;
+  input.addEventListener("change", () => input.files.length && send(area, input.files[0]));
+  area.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    area.classList.add("over");
+  });
+  area.addEventListener("dragleave", () => area.classList.remove("over"));
+  area.addEventListener("drop", (event) => {
+    event.preventDefault();
+    area.classList.remove("over");
+    if (event.dataTransfer.files.length) send(area, event.dataTransfer.files[0]);
+  });
+}
+
+// The buttons are disabled after the event, because the pressed one is part of the form.
+document.addEventListener("submit", ({ target }) => setTimeout(() => buttonsOf(target).forEach((button) => (button.disabled = true))));
+window.addEventListener("pageshow", (event) => event.persisted && document.querySelectorAll("main button").forEach((button) => (button.disabled = false)));

@@ -1,0 +1,88 @@
+"""The page of workers: what they do, and how many slots their lanes have."""
+
+from collections import defaultdict
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+
+from callsheet.console.fragments import Fragment, changed_fragments
+from callsheet.console.rendering import render_macro
+from callsheet.console.responses import CheckedForm, RuntimeDep, csrf_token, page_response, stream_response
+from callsheet.domain.errors import Problem, ProblemList
+from callsheet.engine.fleet.worker_lanes import set_lanes
+from callsheet.engine.fleet.worker_stop import drain_worker, stop_worker
+from callsheet.engine.reads.overview import RunningJob, running_jobs
+from callsheet.engine.reads.workers import list_workers
+from callsheet.wiring import Runtime
+
+router = APIRouter(prefix="/console/workers")
+
+_REFRESH_SECONDS = 2.0
+_MAX_SLOTS = 10_000
+_SHOWN_JOBS = 10
+"""Running jobs of one worker."""
+
+
+@router.get("")
+async def page(request: Request, runtime: RuntimeDep) -> Response:
+    """Show the workers, live ones first, with their running jobs."""
+    return page_response(request, "workers.html", rows=await _rows(runtime, csrf_token(request)))
+
+
+@router.get("/stream")
+async def stream(request: Request, runtime: RuntimeDep) -> Response:
+    """Stream the changed workers."""
+    token = csrf_token(request)
+    return stream_response(request, changed_fragments(lambda: _rows(runtime, token), every=_REFRESH_SECONDS))
+
+
+@router.post("/{worker_id}/lanes")
+async def change_lanes(worker_id: UUID, form: CheckedForm, runtime: RuntimeDep) -> Response:
+    """Change the slots of lanes. Running jobs continue."""
+    await set_lanes(runtime.database, worker_id, _lanes(form))
+    return RedirectResponse("/console/workers", 303)
+
+
+@router.post("/{worker_id}/drain")
+async def drain(worker_id: UUID, form: CheckedForm, runtime: RuntimeDep) -> Response:
+    """Close all lanes: the worker ends its running jobs and claims no more."""
+    del form
+    await drain_worker(runtime.database, worker_id)
+    return RedirectResponse("/console/workers", 303)
+
+
+@router.post("/{worker_id}/stop")
+async def stop(worker_id: UUID, form: CheckedForm, runtime: RuntimeDep) -> Response:
+    """Let the process of a worker end."""
+    del form
+    await stop_worker(runtime.database, worker_id)
+    return RedirectResponse("/console/workers", 303)
+
+
+def _lanes(form: dict[str, str]) -> dict[str, int]:
+    """Return the slots in the fields `lane.QUEUE`. Raises ProblemList with all problems."""
+    given = {name.removeprefix("lane."): text.strip() for name, text in form.items() if name.startswith("lane.")}
+    problems = [
+        Problem(f"lane.{queue}", "bad_value", f"'{text[:40]}' is not a whole number from 0 to {_MAX_SLOTS}")
+        for queue, text in given.items()
+        if not (text.isascii() and text.isdecimal() and len(text) <= 5 and int(text) <= _MAX_SLOTS)
+    ]
+    if problems:
+        raise ProblemList(problems, f"{len(problems)} problem{'s' if len(problems) > 1 else ''} in the form")
+    return {queue: int(text) for queue, text in given.items()}
+
+
+async def _rows(runtime: Runtime, token: str) -> list[Fragment]:
+    jobs: dict[UUID | None, list[RunningJob]] = defaultdict(list)
+    for job in await running_jobs(runtime.database):
+        jobs[job.worker_id].append(job)
+    return [
+        Fragment(
+            f"workers-{worker.id}",
+            render_macro("fleet_parts.html", "worker", worker, jobs[worker.id][:_SHOWN_JOBS], token),
+            "",
+            "workers",
+        )
+        for worker in await list_workers(runtime.database)
+    ]

@@ -1,0 +1,1 @@
+"""Texts as vectors of unit length: texts with a similar meaning have a similar direction."""

@@ -1,0 +1,1 @@
+"""Deletion of ended executions, with their files, on request and by rules."""

@@ -1,0 +1,152 @@
+"""Rewrite a file whose clock jumps, or whose audio changes its format on the way, into one without.
+
+Filters that count from their own start would restart at each of these places, because FFmpeg builds its filter graph
+again when the audio changes, and so would everything that goes by timestamps.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+from callsheet.media.encoding.pcm import SAMPLE_RATE
+from callsheet.media.ffmpeg.inputs import file_url, media_input
+from callsheet.media.ffmpeg.runner import FFmpeg
+from callsheet.media.probing.clock_parts import clock_parts
+from callsheet.media.probing.joined_files import joined_files
+from callsheet.media.probing.probe import MediaInfo, probe_details
+
+# FFmpeg writes the length in a W64 from the timestamps, which are wrong here, but that in a WAV from the samples.
+_PCM_ARGS = ("-c:a", "pcm_f32le", "-rf64", "auto", "-fflags", "+bitexact", "-f", "wav")
+
+_CHUNK = 16 * 2**20
+
+
+async def straighten(ffmpeg: FFmpeg, media: MediaInfo, folder: Path) -> MediaInfo:
+    """Return a file that every operation reads alike: `media` itself, or a copy of it in a folder, with a note.
+
+    In the copy, the clock runs on, and all audio has one format. The video is copied without encoding.
+    """
+    starts = await asyncio.to_thread(joined_files, media.path, media.probe.format)
+    cuts = list(pairwise([*starts, media.path.stat().st_size])) if len(starts) > 1 else []
+    if not (media.clock_jumps or media.audio_changes or cuts):
+        return media
+    target = await asyncio.to_thread(_new_path, folder, media.path.name)
+    parts = await asyncio.to_thread(_write_parts, media.path, cuts, target.parent)
+    if not media.has_video:
+        await _decode(ffmpeg, parts or [media.path], target)
+    elif parts and not await _fit_together(parts):
+        note = f"only the first of {len(parts)} files in '{media.path.name}' is used: the others have other formats"
+        return replace(media, notes=(*media.notes, note))
+    elif parts or (media.clock_jumps and media.lacks_index):
+        await _join_parts(ffmpeg, media, target, parts)
+    else:
+        await ffmpeg.run([*_copy_args(media, media.path), file_url(target)], duration=media.probe.duration)
+    straight = await probe_details(target)
+    return replace(
+        straight,
+        tags=media.tags,
+        chapters=media.chapters,
+        strict=media.strict,
+        original=media,
+        notes=(*media.notes, _note(media, len(parts))),
+    )
+
+
+async def _fit_together(parts: Sequence[Path]) -> bool:
+    """Return whether the video of all parts can be joined without an encode."""
+    found = [await probe_details(part) for part in parts]
+    kinds = {
+        (each.probe.video_codec, each.probe.width, each.probe.height, each.video_headers, len(each.audio_streams))
+        for each in found
+    }
+    return len(kinds) == 1
+
+
+def _new_path(folder: Path, name: str) -> Path:
+    """Return a path of this file name in a new folder: the name is part of messages."""
+    number = 1
+    while (target := folder / f"straight{number:03d}").exists():
+        number += 1
+    target.mkdir()
+    return target / name
+
+
+async def _join_parts(ffmpeg: FFmpeg, media: MediaInfo, target: Path, parts: Sequence[Path]) -> None:
+    """Copy parts, by default those between the jumps of the clock, one behind the other.
+
+    FFmpeg mends the clock by itself, but wrongly if the packets of both parts are mixed where they meet.
+    """
+    if not parts:
+        cuts = await asyncio.to_thread(clock_parts, media.path, media.probe.format, media.clock_jumps)
+        parts = await asyncio.to_thread(_write_parts, media.path, cuts, target.parent)
+    copies: list[Path] = []
+    for part in parts:
+        copies.append(part.with_suffix(".mkv"))
+        await ffmpeg.run([*_copy_args(media, part), file_url(copies[-1])])
+        await asyncio.to_thread(part.unlink)
+    args = ["-map", "0", "-c", "copy", "-fflags", "+bitexact", "-f", "matroska", file_url(target)]
+    await ffmpeg.run([*await _list_input(target.parent, copies), *args], read=copies)
+    for copy in copies:
+        await asyncio.to_thread(copy.unlink)
+
+
+async def _list_input(folder: Path, files: Sequence[Path]) -> list[str]:
+    """Write a list for FFmpeg's concat demuxer, and return the arguments that read it."""
+    index = folder / "parts.txt"
+    lines = ["ffconcat version 1.0", *(f"file {path.name}" for path in files)]
+    await asyncio.to_thread(index.write_text, "\n".join(lines) + "\n", "utf-8")
+    return ["-f", "concat", "-safe", "1", "-i", file_url(index)]
+
+
+def _copy_args(media: MediaInfo, path: Path) -> list[str]:
+    # Program streams do not store a timestamp for each frame.
+    args = ["-fflags", "+genpts", *media_input(path), "-map", f"0:{media.video_index}", "-c", "copy"]
+    audio = [stream for stream in media.audio_streams if stream.codec is not None]
+    for number, stream in enumerate(audio):
+        args += ["-map", f"0:{stream.index}"]
+        if media.audio_changes:
+            args += [f"-filter:a:{number}", _uniform(), f"-c:a:{number}", "pcm_f32le"]
+        args += [f"-disposition:a:{number}", "default" if stream.index == media.audio_index else "0"]
+    return [*args, "-fflags", "+bitexact", "-f", "matroska"]
+
+
+def _uniform() -> str:
+    # These filters do not count, so it does not matter that they restart.
+    return f"aresample={SAMPLE_RATE},aformat=sample_fmts=flt:channel_layouts=stereo"
+
+
+async def _decode(ffmpeg: FFmpeg, parts: Sequence[Path], target: Path) -> None:
+    """Write the audio of parts as PCM, one sample behind the other."""
+    decoded: list[Path] = []
+    for number, part in enumerate(parts):
+        path = target.with_name(f"part{number:05d}.wav") if len(parts) > 1 else target
+        await ffmpeg.run([*media_input(part), "-map", "0:a:0", "-af", _uniform(), *_PCM_ARGS, file_url(path)])
+        decoded.append(path)
+    if len(parts) == 1:
+        return
+    await ffmpeg.run([*await _list_input(target.parent, decoded), *_PCM_ARGS, file_url(target)], read=decoded)
+    for path in (*parts, *decoded):
+        await asyncio.to_thread(path.unlink)
+
+
+def _write_parts(path: Path, cuts: Sequence[tuple[int, int]], folder: Path) -> list[Path]:
+    """Write each range of bytes of a file as a file of its own."""
+    parts: list[Path] = []
+    with path.open("rb") as file:
+        for number, (start, end) in enumerate(cuts):
+            file.seek(start)
+            parts.append(folder / f"range{number:05d}.part")
+            with parts[-1].open("wb") as part:
+                for position in range(start, end, _CHUNK):
+                    part.write(file.read(min(_CHUNK, end - position)))
+    return parts
+
+
+def _note(media: MediaInfo, parts: int) -> str:
+    if parts:
+        return f"'{media.path.name}' consists of {parts} files that were put behind each other; they were joined"
+    if media.clock_jumps and media.has_video:
+        return f"the clock of '{media.path.name}' jumps; its parts were put behind each other"
+    return f"the audio of '{media.path.name}' changes its format on the way; it was decoded to one format first"

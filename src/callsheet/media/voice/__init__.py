@@ -1,0 +1,1 @@
+"""Speech synthesis: sentences, the local engine, and the assembly of spoken sentences."""

@@ -1,0 +1,1 @@
+"""Metrics: their catalog, and what this process adds to their totals."""

@@ -1,0 +1,1 @@
+"""Steps outside of Callsheet: commands and HTTP endpoints, with progress, cancellation and files."""

@@ -1,0 +1,101 @@
+"""Prices of models as numbers, and what a request costs by them."""
+
+import os
+import re
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PlainSerializer, TypeAdapter, ValidationError, model_validator
+
+from callsheet.domain.document_limits import DocumentError
+from callsheet.domain.errors import ConfigurationError
+from callsheet.domain.model import Model
+from callsheet.domain.yaml_text import read_yaml
+
+PriceUnit = Literal["second", "run", "megapixel", "token"]
+Amount = Annotated[
+    Decimal,
+    Field(ge=0, le=1_000_000, allow_inf_nan=False),
+    PlainSerializer(float, return_type=float, when_used="json"),
+]
+_SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
+_QUANTITY_INPUTS: Mapping[PriceUnit, str] = {"second": "duration", "token": "maxTokens"}
+
+
+class Price(Model):
+    """What a provider charges for a model, in US dollars."""
+
+    amount: Amount | None = Field(None, description="US dollars for each unit; null: it depends on an input")
+    per: PriceUnit = Field(description="`second` and `megapixel`: of the output")
+    by: str | None = Field(None, description="Name of the input that the amount depends on", examples=["resolution"])
+    amounts: dict[str, Amount] = Field(default_factory=dict, description="Value of that input → US dollars")
+    date: date
+    source: str = Field(description="Where the price was read")
+
+    @model_validator(mode="after")
+    def _check_amounts(self) -> "Price":
+        if (self.amount is None) == (self.by is None) or bool(self.amounts) != (self.by is not None):
+            raise ValueError("a price has either `amount`, or `by` with `amounts`")
+        return self
+
+    def cost(self, inputs: Mapping[str, Any]) -> Decimal | None:
+        """Return the cost of a request in US dollars; None if its inputs do not determine it."""
+        amount = self.amounts.get(str(inputs.get(self.by))) if self.by is not None else self.amount
+        quantity = self._quantity(inputs)
+        return None if amount is None or quantity is None else amount * quantity
+
+    def _quantity(self, inputs: Mapping[str, Any]) -> Decimal | None:
+        if self.per == "run":
+            return Decimal(1)
+        if self.per == "megapixel":
+            return _megapixels(inputs)
+        return _number(inputs.get(_QUANTITY_INPUTS[self.per]))
+
+
+_PRICES: TypeAdapter[dict[str, dict[str, Price]]] = TypeAdapter(dict[str, dict[str, Price]])
+
+
+def read_prices(prices_file: Path | None) -> Mapping[tuple[str, str], Price]:
+    """Return the prices of a file by provider and the provider's name of the model. Cached until the file changes.
+
+    Raises ConfigurationError if the file is invalid.
+    """
+    if prices_file is None:
+        return {}
+    try:
+        modified = prices_file.stat().st_mtime_ns
+    except OSError as error:
+        raise ConfigurationError(f"The prices file {prices_file} cannot be read: {error.strerror}") from None
+    return _read(prices_file, modified)
+
+
+@lru_cache(maxsize=4)
+def _read(prices_file: Path, _modified: int) -> Mapping[tuple[str, str], Price]:
+    try:
+        content = read_yaml(prices_file.read_bytes()) or {}
+        found = _PRICES.validate_python(content)
+    except OSError as error:
+        raise ConfigurationError(f"The prices file {prices_file} cannot be read: {error.strerror}") from None
+    except DocumentError as error:
+        raise ConfigurationError(f"{os.fspath(prices_file)}: {error.located}") from None
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_input=False)]
+        raise ConfigurationError("\n  ".join([f"The prices file {prices_file} is invalid:", *lines])) from None
+    return {(provider, model): price for provider, models in found.items() for model, price in models.items()}
+
+
+def _megapixels(inputs: Mapping[str, Any]) -> Decimal | None:
+    width, height = _number(inputs.get("width")), _number(inputs.get("height"))
+    if match := _SIZE.fullmatch(str(inputs.get("size", ""))):
+        width, height = Decimal(match[1]), Decimal(match[2])
+    return None if width is None or height is None else width * height / 1_000_000
+
+
+def _number(value: Any) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
+        return None
+    return Decimal(str(value))

@@ -1,0 +1,1 @@
+"""Training: datasets, profiles of trainers, their commands, their processes and their output."""
