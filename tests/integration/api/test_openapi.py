@@ -128,6 +128,7 @@ OPERATION_IDS = {
     "readMetrics",
     "readOperation",
     "readPlanSchema",
+    "readWorkerResources",
     "readReadiness",
     "readUpload",
     "readVideo",
