@@ -24,9 +24,9 @@ def upgrade(context: typer.Context, data_dir: DataDir = None, database_url: Data
     configure_command_logging(settings, verbose=context.obj, level="warning")
 
     async def work() -> None:
-        from callsheet.db.migrations import HEAD
+        from callsheet.db.upgrade import current_revision
 
-        async with open_database(settings, migrate=True):
-            say(f"The database has schema revision {HEAD}.")
+        async with open_database(settings, migrate=True) as database:
+            say(f"The database has schema revision {await current_revision(database.address)}.")
 
     run_async(work())

@@ -887,6 +887,12 @@ CREATE TABLE ad_winners (
 CREATE INDEX ad_winners_changes ON ad_winners (tenant, version, number);
 CREATE INDEX ad_winners_by_model ON ad_winners (tenant, model, ad) WHERE vector IS NOT NULL;
 
+-- Which versions may use the schema. One row, written by each upgrade.
+CREATE TABLE schema_compatibility (
+    only_row    boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    oldest_code text NOT NULL -- revision of the oldest version of Callsheet that may use this schema
+);
+
 -- Views in the words of other systems: `processing`, `completed`, `completed_at`. Callsheet does not read them.
 
 CREATE VIEW reporting.execution_jobs AS
