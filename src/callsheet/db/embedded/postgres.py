@@ -64,6 +64,28 @@ class EmbeddedPostgres:
             self._cluster.stop()
             return self._cluster.socket_dsn(self._cluster.ensure_running(lock))
 
+    def is_in_use(self) -> bool:
+        """Return whether any process is a member, or a server runs."""
+        if self.server_pid is not None:
+            return True
+        try:
+            members = os.open(self._folder / "members", os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(members, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(members)
+        return False
+
+    def stop_left_server(self) -> None:
+        """Stop a server whose members were all killed. Does nothing if there is none."""
+        if self.server_pid is not None:
+            with self._exclusive():
+                self._cluster.stop()
+
     def kill(self) -> None:
         """Kill the server to simulate a crash. The next `start` of any process restarts it."""
         self._cluster.kill()
