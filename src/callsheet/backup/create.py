@@ -9,17 +9,19 @@ import asyncio
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import asyncpg
 
 from callsheet.backup.copying import DigestReader
 from callsheet.backup.dumps import check_dump, dump_database
 from callsheet.backup.manifest import FILE_LIST, FILES, FORMAT, KEY, FilesPart, Manifest, StoredFile, StoredPart
+from callsheet.backup.progress import ShowProgress
+from callsheet.backup.row_counts import count_rows
 from callsheet.backup.targets import Target, complete, open_target
 from callsheet.db.address import DatabaseAddress, parse_address
 from callsheet.db.embedded.initdb import is_initialized
@@ -33,17 +35,6 @@ from callsheet.settings import Settings
 
 _SKIPPED = re.compile(r"(^|/)callsheet-check/|#[0-9]+$")
 """Files of checks, and files that are being written."""
-
-
-class OnProgress(Protocol):
-    """Receives the number of bytes that are done, and of all if it is known."""
-
-    def __call__(self, done: int, size: int | None = None, /) -> None:
-        """Show the progress."""
-
-
-ShowProgress = Callable[[str, int | None], AbstractContextManager[OnProgress]]
-"""Shows the progress of a step, given its name and its size in bytes."""
 
 
 async def create_backup(settings: Settings, path: Path, *, with_files: bool, show: ShowProgress) -> Manifest:
@@ -93,7 +84,7 @@ async def _write(
             with show("database", None) as on_progress:
                 await dump_database(dsn, target.dump, snapshot=moment["snapshot"], on_progress=on_progress)
             await check_dump(target.dump)
-            rows = await _count_rows(connection)
+            rows = await count_rows(connection)
             expected = {row["key"]: row for row in await sql.files_of_rows(connection)}
         database = await asyncio.to_thread(target.add_dump)
         key = await asyncio.to_thread(_add_key, settings, target)
@@ -120,11 +111,6 @@ async def _lock(connection: asyncpg.Connection) -> None:
         await sql.lock_backup(connection)
     except asyncpg.LockNotAvailableError:
         raise Conflict("Another backup is being made, or files are being deleted; try again later") from None
-
-
-async def _count_rows(connection: asyncpg.Connection) -> dict[str, int]:
-    names = [row["name"] for row in await sql.table_names(connection)]
-    return {name: await connection.fetchval(f'SELECT count(*) FROM "{name}"', timeout=None) for name in names}  # noqa: S608
 
 
 def _add_key(settings: Settings, target: Target) -> StoredPart | None:

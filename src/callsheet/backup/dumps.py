@@ -19,7 +19,8 @@ class DumpFailed(CallsheetError):
 async def dump_database(dsn: str, file: Path, *, snapshot: str | None, on_progress: Callable[[int], None]) -> None:
     """Write a dump of a database to a file that exists, and keep its mode.
 
-    `snapshot` is the id of an exported snapshot. `on_progress` receives the number of bytes that were written. Raises DumpFailed and DiskFull.
+    `snapshot` is the id of an exported snapshot. `on_progress` receives the number of bytes that were written. Raises
+    DumpFailed and DiskFull.
     """
     options = [f"--snapshot={snapshot}"] if snapshot else []
 

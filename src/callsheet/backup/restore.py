@@ -5,27 +5,17 @@ moved into place. Until that, nothing of the data folder changes; what is replac
 """
 
 import asyncio
-import fcntl
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from callsheet.backup.copying import DigestReader, sync_folder, write_durably
-from callsheet.backup.create import ShowProgress
-from callsheet.backup.dumps import restore_database
 from callsheet.backup.manifest import DUMP, FILES, KEY, Manifest, StoredPart
+from callsheet.backup.progress import ShowProgress
 from callsheet.backup.sources import Source, check_part, open_source
-from callsheet.db.address import parse_address
+from callsheet.backup.staging import load_dump, open_staging
 from callsheet.db.compatibility import known_revisions
 from callsheet.db.embedded.initdb import MAJOR_VERSION
 from callsheet.db.embedded.postgres import EmbeddedPostgres
-from callsheet.db.embedded.staging import STAGING
-from callsheet.db.session import open_session
-from callsheet.db.statements import sql
-from callsheet.db.upgrade import upgrade
 from callsheet.domain.errors import BadInput, ConfigurationError, Conflict
 from callsheet.files.atomic_write import raise_disk_full
 from callsheet.settings import Settings
@@ -54,9 +44,10 @@ async def restore_backup(settings: Settings, path: Path, *, replace: bool, show:
     with open_source(path) as source:
         _check_settings(settings, source.manifest)
         _check_data_folder(settings.data_dir, replace=replace)
-        with raise_disk_full(settings.data_dir), _staging(settings.data_dir) as staging:
+        with raise_disk_full(settings.data_dir), open_staging(settings.data_dir) as staging:
             await asyncio.to_thread(_copy_all, source, staging, show)
-            await _restore_database(settings, source.manifest, staging, show)
+            manifest = source.manifest
+            await load_dump(staging, manifest.database_schema, manifest.rows, upgrades_schema=True, show=show)
             await asyncio.to_thread(_move_into_place, settings.data_dir, staging, replace=replace)
         return source.manifest
 
@@ -100,29 +91,6 @@ def _has_content(path: Path) -> bool:
     return any(path.iterdir()) if path.is_dir() else path.exists()
 
 
-@contextmanager
-def _staging(folder: Path) -> Iterator[Path]:
-    """Yield a new folder, which is locked. It is removed at the end, also what a killed process left there."""
-    staging = folder / STAGING
-    folder.mkdir(parents=True, exist_ok=True)
-    staging.mkdir(mode=0o711, exist_ok=True)
-    lock = os.open(staging, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Conflict(f"Another process restores a backup into {folder}") from None
-        EmbeddedPostgres(staging / "postgres").stop_left_server()
-        try:
-            for left in staging.iterdir():
-                _remove(left)
-            yield staging
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-    finally:
-        os.close(lock)
-
-
 def _copy_all(source: Source, target: Path | None, show: ShowProgress) -> None:
     """Copy all parts of a backup to a folder, and verify them; without a target, only verify them."""
     manifest = source.manifest
@@ -147,35 +115,6 @@ def _copy(source: DigestReader, target: Path | None, mode: int) -> StoredPart:
     return write_durably(source, target, mode=mode)
 
 
-async def _restore_database(settings: Settings, manifest: Manifest, staging: Path, show: ShowProgress) -> None:
-    embedded = EmbeddedPostgres(staging / "postgres")
-    dsn = await asyncio.to_thread(embedded.start)
-    try:
-        with show("database", None):
-            await restore_database(dsn, staging / DUMP)
-        address = parse_address(dsn, schema=settings.database_schema)
-        connection = await open_session(address, application_name="callsheet restore")
-        try:
-            found = {
-                row["name"]: await connection.fetchval(f'SELECT count(*) FROM "{row["name"]}"')  # noqa: S608
-                for row in await sql.table_names(connection)
-            }
-            if found != manifest.rows:
-                raise BadInput(f"The restored database has other rows than the backup: {_difference(found, manifest)}")
-        finally:
-            await connection.close(timeout=5)
-        await upgrade(address)
-    finally:
-        await asyncio.to_thread(embedded.stop)
-    (staging / DUMP).unlink()
-
-
-def _difference(found: dict[str, int], manifest: Manifest) -> str:
-    names = sorted(set(found) | set(manifest.rows))
-    different = [name for name in names if found.get(name) != manifest.rows.get(name)]
-    return ", ".join(f"{name}: {found.get(name)} instead of {manifest.rows.get(name)}" for name in different[:10])
-
-
 def _move_into_place(folder: Path, staging: Path, *, replace: bool) -> None:
     _check_data_folder(folder, replace=replace)  # again: a server may have started meanwhile
     aside = folder / f"replaced-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
@@ -189,10 +128,3 @@ def _move_into_place(folder: Path, staging: Path, *, replace: bool) -> None:
                 (folder / name).rmdir()
             (staging / name).rename(folder / name)
     sync_folder(folder)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink()

@@ -23,7 +23,9 @@ from callsheet.comfyui.server_command import describe_installation
 from callsheet.comfyui.workflows import default_graph, load_workflow, stored_workflows
 from callsheet.db.address import DatabaseAddress
 from callsheet.db.compatibility import other_revision
+from callsheet.db.embedded.initdb import check_version
 from callsheet.db.embedded.postgres import EmbeddedPostgres
+from callsheet.db.embedded.staging import refuse_during_restore
 from callsheet.db.fitness import inspect, require_upgradable, require_usable, require_writable
 from callsheet.db.migrations import HEAD
 from callsheet.db.session import as_address, open_session
@@ -204,6 +206,8 @@ def _embedded(settings: Settings) -> Finding:
     folder = settings.data_dir / "postgres"
     if not folder.is_dir():
         return Finding("ok", "database", "embedded, will be created at the first start")
+    refuse_during_restore(settings.data_dir)
+    check_version(folder / "cluster")
     running = EmbeddedPostgres(folder).server_pid is not None
     return Finding("ok", "database", f"embedded in {folder}, {'running' if running else 'not running'}")
 

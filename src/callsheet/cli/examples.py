@@ -40,6 +40,7 @@ EXAMPLES: Mapping[str, str] = {
     "clean-up": "callsheet clean-up --dry-run",
     "costs": "callsheet costs --by key --since 30d",
     "db upgrade": "callsheet db upgrade --database-url postgresql://callsheet@db/callsheet",
+    "db upgrade-server": "callsheet db upgrade-server --data-dir /srv/callsheet",
     "demo": "callsheet demo --out demo-output",
     "dev fakes": "callsheet dev fakes",
     "download": "callsheet download last --out videos --name '*.mp4'",
