@@ -1,5 +1,6 @@
 """A data folder of another major version of PostgreSQL: refused unchanged, and moved to this version by command."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -110,7 +111,7 @@ async def test_a_database_of_an_earlier_postgresql_is_moved_with_all_its_rows_an
         await connection.close()
 
     command = [sys.executable, "-m", "callsheet", "db", "upgrade-server", "--data-dir", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, env=os.environ)
 
     assert done.returncode == 0, done.stderr
     assert f"delete {folder / 'postgres/cluster-16'}" in done.stderr
