@@ -30,6 +30,7 @@ from callsheet.console import (
     winners,
     workers,
 )
+from callsheet.console.shared_reads import SharedReads
 
 ROUTERS = tuple(
     module.router
@@ -66,4 +67,5 @@ def install(app: FastAPI) -> None:
     """Add the pages and their static files to an app. They are left out of the OpenAPI document."""
     for router in ROUTERS:
         app.include_router(router, include_in_schema=False)
+    app.state.shared_reads = SharedReads()
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")

@@ -578,6 +578,16 @@ CREATE TABLE metric_cursor (
 );
 INSERT INTO metric_cursor (counted_until) VALUES (now());
 
+-- What happened in each queue in each minute of the last hour, counted together with metric_totals.
+CREATE TABLE queue_minutes (
+    queue     text NOT NULL,
+    minute    timestamptz NOT NULL,
+    started   bigint NOT NULL,
+    ended     bigint NOT NULL,
+    durations bigint[] NOT NULL, -- runs that succeeded or failed, in each bucket of the histograms
+    PRIMARY KEY (queue, minute)
+) WITH (fillfactor = 70, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0);
+
 -- Receivers of chosen events. Their secrets are derived from the signing key, and not stored.
 CREATE TABLE webhook_endpoints (
     id                    uuid PRIMARY KEY,

@@ -1,4 +1,4 @@
-"""Named filters of lists, and the index of what budgets reserve."""
+"""Named filters of lists, rates of queues, and the index of what budgets reserve."""
 
 from callsheet.db.migrations.script import run_sql
 
@@ -7,5 +7,5 @@ down_revision = "0014_users_of_providers"
 
 
 def upgrade() -> None:
-    """Create the table, and replace the index."""
+    """Create the tables, and replace the index."""
     run_sql("0019_saved_views.sql")
