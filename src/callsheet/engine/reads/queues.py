@@ -32,7 +32,7 @@ async def list_queues(database: Database, catalog: Catalog) -> list[QueueRecord]
             name,
             by_queue[name],
             settings.get(name),
-            slots=sum(worker.lanes.get(name, 0) for worker in workers),
+            lanes=[slots for worker in workers if (slots := worker.lanes.get(name, 0)) > 0],
             operations=[op.name for op in catalog.operations() if op.queue == name],
         )
         for name in sorted(names)
@@ -67,7 +67,7 @@ async def next_jobs(database: Database, queue: str, *, limit: int) -> list[Waiti
 
 
 def _queue(
-    name: str, counts: Mapping[str, Any], settings: Mapping[str, Any] | None, *, slots: int, operations: list[str]
+    name: str, counts: Mapping[str, Any], settings: Mapping[str, Any] | None, *, lanes: list[int], operations: list[str]
 ) -> QueueRecord:
     jobs = {status: counts[status]["jobs"] if status in counts else 0 for status in JobStatus}
     return QueueRecord(
@@ -82,6 +82,7 @@ def _queue(
         waiting=jobs[JobStatus.WAITING],
         on_hold=counts["on_hold"]["jobs"] if "on_hold" in counts else 0,
         oldest_queued_at=counts["queued"]["oldest"] if "queued" in counts else None,
-        slots=slots,
+        slots=sum(lanes),
+        workers=len(lanes),
         operations=operations,
     )
