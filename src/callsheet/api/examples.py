@@ -218,6 +218,10 @@ _QUEUE = QueueRecord(
     oldest_queued_at=_AT,
     slots=2,
     workers=1,
+    started_per_minute=1.2,
+    ended_per_minute=1.4,
+    duration_p50=41.5,
+    duration_p95=118,
     operations=["render"],
 )
 _SCALING = QueueScaling(

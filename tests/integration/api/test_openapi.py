@@ -13,6 +13,9 @@ from callsheet.domain.statuses import JobStatus
 OPERATION_IDS = {
     "readScaling",
     "resetWorkerLanes",
+    "listViews",
+    "saveView",
+    "deleteView",
     "deleteExecution",
     "previewCleanUp",
     "listSchedules",

@@ -3,7 +3,7 @@
 from callsheet.db.migrations.script import run_sql
 
 revision = "0017_lanes_set_by_hand"
-down_revision = "0014_users_of_providers"
+down_revision = "0016_clean_up"
 
 
 def upgrade() -> None:
