@@ -461,7 +461,9 @@ def routes_part(_page: str) -> str:
     # Nothing of it is opened: only the description is read.
     pool = Pool(settings)
     servers = ServerListing(pool)
-    runtime = Runtime(settings, database, discover(), None, b"", EventStream(database), {}, pool, servers, None)  # type: ignore[arg-type]
+    runtime = Runtime(
+        settings, database, database, discover(), None, b"", EventStream(database), {}, pool, servers, None
+    )  # type: ignore[arg-type]
     lines = ["| Request | What it does | Scope |", "|---|---|---|"]
     for path, methods in create_app(runtime).openapi()["paths"].items():
         for method, about in methods.items():

@@ -23,6 +23,7 @@ from callsheet.comfyui.server_command import describe_installation
 from callsheet.comfyui.workflows import default_graph, load_workflow, stored_workflows
 from callsheet.db.address import DatabaseAddress
 from callsheet.db.compatibility import other_revision
+from callsheet.db.connection_budget import read_connection_budget
 from callsheet.db.embedded.initdb import check_version
 from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.embedded.staging import refuse_during_restore
@@ -77,6 +78,7 @@ async def run_checks(options: Mapping[str, object], modules: list[str] | None) -
         _data_dir,
         _disk,
         _database,
+        _connections,
         _webhooks,
         _storage,
         _ffmpeg,
@@ -151,6 +153,26 @@ async def _database(settings: Settings, _: list[str] | None) -> AsyncIterator[Fi
         yield Finding(
             "ok", "database", f"reachable, PostgreSQL {state.version}, schema {address.schema} {state.revision}"
         )
+
+
+async def _connections(settings: Settings, _: list[str] | None) -> AsyncIterator[Finding]:
+    """Report whether all servers and workers can use their connection pools at once."""
+    async with AsyncExitStack() as stack:
+        address = await _running_database(settings, stack)
+        if address is None:
+            return
+        try:
+            if (await inspect(address)).revision != HEAD:
+                return
+            connection = await open_session(address)
+            stack.push_async_callback(connection.close)
+            budget = await read_connection_budget(connection, pool_size=settings.database_pool_size)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+            return  # the check of the database reports it
+    if budget.is_enough:
+        yield Finding("ok", "connections", str(budget))
+    else:
+        yield Finding("warning", "connections", f"{budget}; {budget.remedy}")
 
 
 async def _webhooks(settings: Settings, _: list[str] | None) -> AsyncIterator[Finding]:

@@ -12,7 +12,7 @@ from callsheet.processes.supervisor import Supervisor
 
 CHILD = """
 import signal, sys, threading
-from callsheet.processes.supervisor import Lifeline
+from callsheet.processes.lifeline import Lifeline
 lifeline = Lifeline.from_environment(grace=0)
 print("up", flush=True)
 sigterms = threading.Semaphore(0)
@@ -41,7 +41,7 @@ def supervise(tmp_path):
 
     def make(end, **more):
         command = child(tmp_path, end, **more)
-        supervisor = Supervisor(lambda _: command, env=os.environ, on_death=on_death, grace=0)
+        supervisor = Supervisor(lambda *_: command, env=os.environ, on_death=on_death, grace=0)
         return (
             supervisor,
             deaths,
@@ -105,7 +105,7 @@ async def test_a_child_that_does_not_stay_up_is_trouble_with_its_cause(supervise
 
 
 async def test_a_child_that_stays_up_is_no_trouble_any_more(supervise, monkeypatch, tmp_path):
-    monkeypatch.setattr("callsheet.processes.supervisor._STABLE_AFTER", 1.0)
+    monkeypatch.setattr("callsheet.processes.supervisor._STABLE_AFTER", 3.0)
     end = "if len(open(sys.argv[1]).read()) < 4: sys.exit(7)\nsigterms.acquire()\nlifeline.report_done()"
     supervisor, _, starts = supervise(end)
     running = asyncio.create_task(supervisor.run())
@@ -136,7 +136,7 @@ async def test_the_child_terminates_when_its_parent_is_killed(tmp_path):
     parent = (
         "import asyncio, os, sys\nfrom callsheet.processes.supervisor import Supervisor\n"
         "async def death(_): pass\n"
-        "asyncio.run(Supervisor(lambda _: sys.argv[1:], env=os.environ, on_death=death, grace=0).run())"
+        "asyncio.run(Supervisor(lambda *_: sys.argv[1:], env=os.environ, on_death=death, grace=0).run())"
     )
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", parent, *command, stdout=asyncio.subprocess.PIPE
@@ -181,12 +181,12 @@ async def test_a_stopped_child_gets_no_heartbeat_and_is_not_killed(supervise):
     supervisor, deaths, _ = supervise(end)
     supervisor._on_silence, supervisor._interval = on_silence, 0.1
     running = asyncio.create_task(supervisor.run())
-    await until(lambda: supervisor._child and psutil.Process(supervisor._child.pid).status() == "stopped")
+    await until(lambda: supervisor._children and psutil.Process(supervisor._children[0].pid).status() == "stopped")
     silent.clear()
 
     await asyncio.sleep(1)  # sleep: nothing may be reported meanwhile
 
     assert (deaths, silent) == ([], [])
-    os.kill(supervisor._child.pid, signal.SIGKILL)
+    os.kill(supervisor._children[0].pid, signal.SIGKILL)
     supervisor.stop()
     await running
