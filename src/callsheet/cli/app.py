@@ -38,6 +38,7 @@ from callsheet.cli import (
     stored_uploads,
     timelines,
     users,
+    views,
     webhooks,
     worker,
     workers,
@@ -120,6 +121,7 @@ app.add_typer(approvals.group, name="approvals", rich_help_panel=_SERVER)
 app.add_typer(batches.group, name="batches", rich_help_panel=_SERVER)
 app.add_typer(jobs.group, name="jobs", rich_help_panel=_SERVER)
 app.add_typer(bulk_actions.group, name="bulk", rich_help_panel=_SERVER)
+app.add_typer(views.group, name="views", rich_help_panel=_SERVER)
 app.add_typer(intakes.group, name="intakes", rich_help_panel=_SERVER)
 app.add_typer(queues.group, name="queues", rich_help_panel=_SERVER)
 app.add_typer(workers.group, name="workers", rich_help_panel=_SERVER)

@@ -3,7 +3,7 @@
 from callsheet.db.migrations.script import run_sql
 
 revision = "0018_schema_compatibility"
-down_revision = "0014_users_of_providers"
+down_revision = "0016_clean_up"
 
 
 def upgrade() -> None:
