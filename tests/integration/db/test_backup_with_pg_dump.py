@@ -1,4 +1,4 @@
-"""The commands of the documentation that back up and restore a PostgreSQL of one's own."""
+"""The commands of the documentation that back up and restore a database outside of Callsheet."""
 
 import asyncio
 import os
