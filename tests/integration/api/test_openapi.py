@@ -13,6 +13,10 @@ from callsheet.domain.statuses import JobStatus
 OPERATION_IDS = {
     "deleteExecution",
     "previewCleanUp",
+    "searchOrphans",
+    "readOrphanSearch",
+    "listOrphans",
+    "deleteOrphans",
     "listSchedules",
     "putSchedule",
     "readSchedule",

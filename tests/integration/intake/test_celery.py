@@ -144,9 +144,21 @@ async def test_the_tasks_of_the_earlier_system_run_with_their_payload(settings, 
     lost = (await get(await asyncio.to_thread(steps.apply_async)))["results"]["attribute-deal"]
     assert (lost["stage"], lost["syntheticRevenue"]) == ("closedlost", "0.00")
 
-    cleanup = task("cleanup_task", "preview_queue", {})
-    with pytest.raises(ValueError, match="no operation for 'cleanup_task' yet"):
-        await get(await asyncio.to_thread(cleanup.apply_async))
+    await until(lambda: first_clean_up(engine), timeout=60)
+    left = engine.runtime.settings.scratch_dir / "left"
+    left.mkdir(parents=True, exist_ok=True)
+    (left / "part.mp4").write_bytes(bytes(10_000))
+    for path in (left / "part.mp4", left):
+        os.utime(path, (0, 0))
+    cleanup = task("cleanup_task", "preview_queue", {"max_age_days": 7})
+    cleaned = (await get(await asyncio.to_thread(cleanup.apply_async)))["results"]["clean-up-disk"]
+    assert (cleaned["removedFiles"], left.exists()) == (1, False)
+
+
+async def first_clean_up(engine):
+    """Return whether the worker has cleaned its disk for the first time."""
+    async with engine.runtime.database.connection() as connection:
+        return await connection.fetchval("SELECT count(*) > 0 FROM scratch_spaces")
 
 
 async def test_an_execution_longer_than_the_visibility_timeout_runs_once_and_is_visible(

@@ -203,9 +203,8 @@ def test_a_file_with_two_links_counts_once(space):
 
 
 def test_one_process_at_a_time_cleans_a_scratch_space(space):
-    with only_clean_up([space]) as first:
-        with only_clean_up([space]) as second:
-            assert (first, second) == (True, False)
+    with only_clean_up([space]) as first, only_clean_up([space]) as second:
+        assert (first, second) == (True, False)
     with only_clean_up([space]) as third:
         assert third
 

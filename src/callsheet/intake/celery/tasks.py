@@ -82,6 +82,11 @@ def _winner(payload: Payload) -> PlanData:
     return _plan_of(payload, "index-winners", {**tenant, **params})
 
 
+def _clean_up(payload: Payload) -> PlanData:
+    """Return the plan that cleans the disk of one machine. The limits are those of the settings, not of arguments."""
+    return _plan_of(payload, "clean-up-disk", {})
+
+
 def _plan_of(payload: Payload, operation: str, params: Mapping[str, Any]) -> PlanData:
     job = {"id": operation, "operation": operation, "params": params}
     return {"name": f"{payload.name} {payload.message_id}"[:200], "jobs": [job]}
@@ -103,13 +108,8 @@ MAPPINGS: Mapping[str, PlanMapping] = {
     "monitor_fatigue": _fatigue,
     "monitor_all_ads_fatigue": _fatigue,
     "auto_index_winner": _winner,
-    **{
-        name: not_available(name)
-        for name in (
-            "cleanup_task",
-            "monitor_resources_task",
-        )
-    },
+    "cleanup_task": _clean_up,
+    "monitor_resources_task": not_available("monitor_resources_task"),
 }
 """Built-in mappings of the arguments of a task to a plan."""
 
