@@ -18,6 +18,7 @@ from callsheet.db.address import DatabaseAddress, parse_address
 from callsheet.db.clock import follow_database_clock
 from callsheet.db.database import FOREVER, Database
 from callsheet.db.embedded.postgres import EmbeddedPostgres
+from callsheet.db.embedded.staging import refuse_during_restore
 from callsheet.db.outages import DATABASE_ERRORS, TRANSIENT_ERRORS, is_fatal, original_error, outage_reason
 from callsheet.db.refusals import REJECTIONS, connection_error
 from callsheet.db.upgrade import check_revision, upgrade
@@ -270,6 +271,7 @@ async def open_database(
             for line in address.ignored:
                 log.warning("a parameter of DATABASE_URL is ignored", parameter=line)
         else:
+            refuse_during_restore(settings.data_dir)
             embedded = EmbeddedPostgres(settings.data_dir / "postgres")
             dsn = await asyncio.to_thread(embedded.start)
             address = parse_address(dsn, schema=settings.database_schema)

@@ -216,6 +216,10 @@ _QUEUE = QueueRecord(
     waiting=0,
     oldest_queued_at=_AT,
     slots=2,
+    started_per_minute=1.2,
+    ended_per_minute=1.4,
+    duration_p50=41.5,
+    duration_p95=118,
     operations=["render"],
 )
 

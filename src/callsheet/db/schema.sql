@@ -35,7 +35,8 @@ CREATE INDEX executions_by_status ON executions (status, id DESC);
 CREATE INDEX executions_with_callback ON executions (id) WHERE callback_url IS NOT NULL;
 CREATE INDEX executions_videos ON executions (id) WHERE metadata ->> 'videos' = 'shown';
 CREATE INDEX executions_of_keys ON executions (api_key) WHERE api_key IS NOT NULL AND status IN ('queued', 'running');
-CREATE INDEX executions_paid ON executions (created_at, api_key) WHERE estimated_cost IS NOT NULL;
+CREATE INDEX executions_reserving ON executions (api_key)
+    WHERE estimated_cost IS NOT NULL AND status IN ('queued', 'running');
 CREATE INDEX executions_awaiting_place ON executions (api_key, id) WHERE awaits_place AND status = 'queued';
 
 -- Keys live as long as their execution. That of an API key: its id, a line break, the key.
@@ -164,6 +165,18 @@ CREATE TABLE plan_runs (
 );
 CREATE INDEX plan_runs_by_plan ON plan_runs (plan_name, execution_id DESC) WHERE plan_name IS NOT NULL;
 CREATE INDEX plan_runs_by_batch ON plan_runs (batch_id, position) WHERE batch_id IS NOT NULL;
+
+-- Named filters of lists. The names are those of the API, and the values as in its query.
+CREATE TABLE saved_views (
+    id         uuid PRIMARY KEY,
+    owner      text,                  -- user:ID, key:ID or local; null: shared by all
+    list       text NOT NULL CHECK (list IN ('executions', 'jobs')),
+    name       text NOT NULL,
+    filter     jsonb NOT NULL,
+    created_by text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    UNIQUE NULLS NOT DISTINCT (owner, list, name)
+);
 
 -- Plans that are run at times, and what became of each time.
 CREATE TABLE schedules (
@@ -612,6 +625,16 @@ CREATE TABLE metric_cursor (
 );
 INSERT INTO metric_cursor (counted_until) VALUES (now());
 
+-- What happened in each queue in each minute of the last hour, counted together with metric_totals.
+CREATE TABLE queue_minutes (
+    queue     text NOT NULL,
+    minute    timestamptz NOT NULL,
+    started   bigint NOT NULL,
+    ended     bigint NOT NULL,
+    durations bigint[] NOT NULL, -- runs that succeeded or failed, in each bucket of the histograms
+    PRIMARY KEY (queue, minute)
+) WITH (fillfactor = 70, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0);
+
 -- Receivers of chosen events. Their secrets are derived from the signing key, and not stored.
 CREATE TABLE webhook_endpoints (
     id                    uuid PRIMARY KEY,
@@ -933,6 +956,12 @@ CREATE TABLE ad_winners (
 );
 CREATE INDEX ad_winners_changes ON ad_winners (tenant, version, number);
 CREATE INDEX ad_winners_by_model ON ad_winners (tenant, model, ad) WHERE vector IS NOT NULL;
+
+-- Which versions may use the schema. One row, written by each upgrade.
+CREATE TABLE schema_compatibility (
+    only_row    boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    oldest_code text NOT NULL -- revision of the oldest version of Callsheet that may use this schema
+);
 
 -- Views in the words of other systems: `processing`, `completed`, `completed_at`. Callsheet does not read them.
 
