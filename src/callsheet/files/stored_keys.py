@@ -1,4 +1,4 @@
-"""Object keys that Callsheet itself has made up: only these can be orphans. All others belong to somebody else."""
+"""Object keys that Callsheet itself has made up: only these can be orphans. All others belong to other programs."""
 
 import re
 from collections.abc import Collection

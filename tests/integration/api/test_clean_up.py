@@ -14,7 +14,7 @@ from .commands import command, command_json
 
 @pytest.fixture
 async def api_with_orphans(api, tmp_path):
-    """A server whose storage has three orphans, old enough, and a file of somebody else."""
+    """A server whose storage has three orphans, old enough, and a file of another program."""
     for number in range(3):
         (tmp_path / "film.mp4").write_bytes(bytes(1000 * (number + 1)))
         await api.runtime.storage.put(f"noop/{uuid4()}/film-{number}.mp4", tmp_path / "film.mp4")

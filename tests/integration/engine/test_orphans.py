@@ -108,7 +108,7 @@ async def test_orphans_among_live_things_are_found_and_deleted_and_all_else_stay
         (await upload(stored, b"a photo")).key,
         await plant(stored, object_key("freeze", live, "part.mp4", epoch=3)),
         await plant(stored, f"video-generation/{uuid4()}/final.mp4"),
-        await plant(stored, "somebody-elses.txt"),
+        await plant(stored, "of-another-program.txt"),
         await plant(stored, f"callsheet-cache/piece/ab/{'ab' * 32}/{'cd' * 32}-4"),
         await plant(stored, "write/readme.txt"),
     ]

@@ -101,8 +101,8 @@ async def engine(request, settings):
 
 
 @pytest.mark.parametrize("engine", ["installed operations"], indirect=True)
-async def test_the_tasks_of_the_earlier_system_run_with_their_payload(settings, broker, start_intake):
-    """Its payload, a chain that hands the film on, a chord that joins films, and a task without an operation."""
+async def test_the_tasks_of_the_earlier_system_run_with_their_payload(engine, settings, broker, start_intake):
+    """Its payload, a chain that hands the film on, a chord that joins films, and a clean-up of the disk."""
     await start_intake(CeleryIntake)
 
     def task(name, queue, payload):

@@ -77,7 +77,7 @@ class OrphanWork:
             error = failure.message
             log.warning("the search for orphans was broken off", error=error)
         except _LeaseLost:
-            log.warning("another server goes on with the search for orphans")
+            log.warning("another server continues the search for orphans")
             return True
         status = OrphanStatus.FAILED if error else OrphanStatus.FOUND if is_search else OrphanStatus.DELETED
         await self._database.retry(
