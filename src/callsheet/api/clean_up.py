@@ -23,7 +23,7 @@ from callsheet.engine.retention.preview import CleanUpPreview, preview_everythin
 
 router = APIRouter(prefix="/api/clean-up", tags=["schedules"])
 
-After = Annotated[str, Query(max_length=1024, description="`nextAfter` of the previous page")]
+After = Annotated[str, Query(max_length=1024, pattern=r"^[^\x00]*$", description="`nextAfter` of the previous page")]
 
 
 class OrphanPage(Model):

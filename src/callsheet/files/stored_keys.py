@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import orjson
 
-from callsheet.files.object_keys import UPLOADS
+from callsheet.files.object_keys import UPLOADS, is_valid_key
 
 _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _JOB = re.compile(rf"(?P<operation>[^/]+)/(?P<job>{_UUID})/(?:[0-9]+/)?[^/]+")
@@ -52,6 +52,8 @@ def read_stored_key(key: str, operations: Collection[str]) -> StoredKey | None:
 
     `operations` are the names of all operations. In folders with other names are published files.
     """
+    if not is_valid_key(key):
+        return None
     if (match := _JOB.fullmatch(key)) and match["operation"] in operations:
         return StoredKey(key, KeyKind.JOB, match["job"])
     if match := _UPLOAD.fullmatch(key):

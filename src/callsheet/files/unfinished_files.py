@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from callsheet.files.object_keys import is_staged
+from callsheet.files.object_keys import is_staged, is_valid_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +28,16 @@ def unfinished_files(root: Path) -> Iterator[UnfinishedFile]:
     for folder, _, names in os.walk(root):
         for name in filter(is_staged, names):
             path = Path(folder, name)
+            key = path.relative_to(root).as_posix()
+            if not is_valid_key(key):  # Callsheet has not written it
+                continue
             try:
                 found = path.lstat()
             except FileNotFoundError:  # it has got its name meanwhile
                 continue
             if stat.S_ISREG(found.st_mode):
                 modified_at = datetime.fromtimestamp(found.st_mtime, UTC)
-                yield UnfinishedFile(path.relative_to(root).as_posix(), found.st_size, modified_at)
+                yield UnfinishedFile(key, found.st_size, modified_at)
 
 
 def delete_unfinished_file(root: Path, key: str, before: datetime) -> bool:

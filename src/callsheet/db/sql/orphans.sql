@@ -86,6 +86,7 @@ WITH texts AS (
     UNION ALL SELECT document::text FROM plans
     UNION ALL SELECT inputs::text FROM plan_runs
     UNION ALL SELECT spec::text FROM schedules
+    UNION ALL SELECT filter::text FROM saved_views
     UNION ALL SELECT concat_ws(' ', filter::text, failures::text) FROM bulk_actions
     UNION ALL SELECT concat_ws(' ', title, text, comment) FROM approvals
     UNION ALL SELECT claim::text FROM intake_messages

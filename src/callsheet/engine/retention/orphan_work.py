@@ -21,7 +21,7 @@ from callsheet.db.database import Connection, Database, DedicatedConnection
 from callsheet.db.statements import sql
 from callsheet.domain.errors import NotFound, StorageRejected, StorageUnreachable
 from callsheet.domain.ids import new_id
-from callsheet.engine.retention.orphans import OrphanStatus
+from callsheet.engine.retention.orphans import OrphanStatus, list_orphans
 from callsheet.files.storage import Storage, StoredFileInfo
 from callsheet.files.stored_keys import KeyKind, StoredKey, read_stored_key
 from callsheet.processes.bounded_gather import gather_limited
@@ -127,6 +127,8 @@ class OrphanWork:
 
     async def _drop_named(self, search: _Search) -> None:
         """Forget the orphans that any table names. This reads all rows, so it has a connection of its own."""
+        if not await list_orphans(self._database, search.id, after="", limit=1):
+            return
         connection = DedicatedConnection(
             self._database.address, timeout=_READ_TABLES_TIMEOUT, name="callsheet orphan search"
         )
