@@ -37,7 +37,7 @@ _RENDER_SECONDS = 5.0
 """Wait reasons change without an event: a page is rendered again after this time."""
 _LOG_LINES = 200
 _TOKEN_MARK = secrets.token_hex(32)
-"""Marks the place of the token of forms in pages that several callers share. It is secret, so that no text contains it."""
+"""Marks the place of the token of forms in pages that callers share. It is secret: no text contains it."""
 
 
 @router.get("")
