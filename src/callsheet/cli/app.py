@@ -11,6 +11,7 @@ from callsheet.cli import (
     approvals,
     artifacts,
     audit,
+    backup,
     batches,
     bulk_actions,
     check,
@@ -128,6 +129,8 @@ app.add_typer(ads.group, name="ads", rich_help_panel=_SERVER)
 app.add_typer(webhooks.group, name="webhooks", rich_help_panel=_SERVER)
 app.add_typer(stored_uploads.group, name="uploads", rich_help_panel=_SERVER)
 app.command(rich_help_panel=_INSTALLATION)(check.check)
+app.command(rich_help_panel=_INSTALLATION)(backup.backup)
+app.command(rich_help_panel=_INSTALLATION)(backup.restore)
 app.add_typer(operations.group, name="operations", rich_help_panel=_INSTALLATION)
 app.add_typer(models.group, name="models", rich_help_panel=_INSTALLATION)
 app.add_typer(comfyui.group, name="comfyui", rich_help_panel=_INSTALLATION)

@@ -22,12 +22,14 @@ from callsheet.comfyui.pool import Pool
 from callsheet.comfyui.server_command import describe_installation
 from callsheet.comfyui.workflows import default_graph, load_workflow, stored_workflows
 from callsheet.db.address import DatabaseAddress
+from callsheet.db.compatibility import other_revision
+from callsheet.db.embedded.initdb import check_version
 from callsheet.db.embedded.postgres import EmbeddedPostgres
+from callsheet.db.embedded.staging import refuse_during_restore
 from callsheet.db.fitness import inspect, require_upgradable, require_usable, require_writable
 from callsheet.db.migrations import HEAD
 from callsheet.db.session import as_address, open_session
 from callsheet.db.statements import sql
-from callsheet.db.upgrade import other_revision
 from callsheet.domain.errors import CallsheetError, ConfigurationError, ProviderUnreachable
 from callsheet.files.fetch import redact_url
 from callsheet.files.storage import open_storage
@@ -136,10 +138,16 @@ async def _database(settings: Settings, _: list[str] | None) -> AsyncIterator[Fi
     if state.revision is None:
         require_upgradable(state, address)
         yield Finding("warning", "database", "no schema yet; run `callsheet db upgrade` or `callsheet up`")
-    elif state.revision != HEAD:
-        raise other_revision(state.revision)
+    elif not state.accepts_this_version:
+        raise other_revision(state.revision, state.oldest_code)
     else:
         require_writable(state, address)
+        if state.revision != HEAD:
+            yield Finding(
+                "warning",
+                "database",
+                f"the schema {state.revision} is of a newer version, which accepts this one, {HEAD}; upgrade soon",
+            )
         yield Finding(
             "ok", "database", f"reachable, PostgreSQL {state.version}, schema {address.schema} {state.revision}"
         )
@@ -172,7 +180,7 @@ async def _running_database(settings: Settings, stack: AsyncExitStack) -> Databa
 
 
 async def _endpoint_findings(address: DatabaseAddress) -> list[Finding]:
-    if (await inspect(address)).revision != HEAD:
+    if not (await inspect(address)).accepts_this_version:
         return []
     connection = await open_session(address)
     try:
@@ -198,6 +206,8 @@ def _embedded(settings: Settings) -> Finding:
     folder = settings.data_dir / "postgres"
     if not folder.is_dir():
         return Finding("ok", "database", "embedded, will be created at the first start")
+    refuse_during_restore(settings.data_dir)
+    check_version(folder / "cluster")
     running = EmbeddedPostgres(folder).server_pid is not None
     return Finding("ok", "database", f"embedded in {folder}, {'running' if running else 'not running'}")
 
@@ -260,7 +270,7 @@ async def _has_keys(settings: Settings) -> bool:
         if address is None:
             return False
         try:
-            if (await inspect(address)).revision != HEAD:
+            if not (await inspect(address)).accepts_this_version:
                 return False
             connection = await open_session(address)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):

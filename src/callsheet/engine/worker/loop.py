@@ -32,8 +32,8 @@ from callsheet.engine.submissions.poller import Poller
 from callsheet.engine.submissions.provider_cancellation import ProviderCanceller
 from callsheet.engine.worker.cleaner import clean_up
 from callsheet.engine.worker.context import WorkerServices
+from callsheet.engine.worker.disk_cleaner import DiskCleaner
 from callsheet.engine.worker.executor import Executor, Run
-from callsheet.engine.worker.finished_results import FinishedResults
 from callsheet.engine.worker.heartbeat import Heartbeat, HeartbeatResponse
 from callsheet.engine.worker.heartbeat_thread import HeartbeatThread
 from callsheet.engine.worker.rescuer import Rescuer, suspect_from
@@ -150,6 +150,7 @@ class Worker:
             database, services.providers, interval=settings.provider_poll_interval.total_seconds(), only=only
         )
         self._canceller = ProviderCanceller(database, services.providers, only=only)
+        self._disk_cleaner = DiskCleaner(database, settings)
         self._rescuer = Rescuer(database, self.id, worker_timeout=timeout, crash_limit=settings.crash_limit)
 
     def _lane(self, queue: str, size: int) -> Lane:
@@ -200,7 +201,8 @@ class Worker:
             for lane in self._lanes.values():
                 lane.cancel()
             await _cancel_and_wait([stop, *lanes, *loops])
-            await asyncio.to_thread(remove_abandoned_folders, self._settings.scratch_dir)
+            for space in self._settings.scratch_dirs:
+                await asyncio.to_thread(remove_abandoned_folders, space)
             self._heartbeat.cancel_requeues()
 
     def _loops(self) -> dict[str, Coroutine[Any, Any, None]]:
@@ -224,6 +226,7 @@ class Worker:
             "public URL": self._every(_PUBLIC_URL_INTERVAL, self._refresh_public_url),
             "clock": self._every(_CLOCK_INTERVAL, self._follow_clock),
             "reporter of blocked jobs": self._every(settings.blocked_interval, self._report_blocked),
+            "disk cleaner": self._disk_cleaner.run(),
             "cleaner": self._every(_CLEANUP_INTERVAL, self._clean_up, immediately=True),
         }
 
@@ -314,6 +317,9 @@ class Worker:
                 lane.wake()
             return
         verb, _, subject = payload.partition(" ")
+        if verb == "clean-disk":
+            self._disk_cleaner.clean_now()
+            return
         concerns_me = subject == str(self.id) if verb in ("cancel", "lanes", "stop") else subject in self._lanes
         if concerns_me:
             self._heartbeat_thread.send_now()
@@ -410,11 +416,6 @@ class Worker:
         await report_blocked_jobs(self._database, min_age=self._settings.blocked_interval)
 
     async def _clean_up(self) -> None:
-        removed = await asyncio.to_thread(remove_abandoned_folders, self._settings.scratch_dir)
-        if removed:
-            log.info("removed the scratch folders of ended workers", folders=removed)
-        finished = FinishedResults(self._settings.scratch_dir, max_age=self._settings.finished_result_max_age)
-        await asyncio.to_thread(finished.remove_expired)
         await clean_up(
             self._database,
             self._storage,

@@ -30,8 +30,9 @@ from callsheet.intake.contract import (
     Rejection,
     SourceUnavailable,
     Update,
+    result_of,
 )
-from callsheet.intake.job_result import error_stack, error_text, job_result, main_file, rejection_text
+from callsheet.intake.job_result import error_stack, error_text, main_file, rejection_text
 from callsheet.intake.mappings import Payload, find_mapping
 
 log = structlog.get_logger(__name__)
@@ -223,7 +224,7 @@ class CeleryIntake(Intake):
 
 def task_result(outcome: Outcome) -> dict[str, Any]:
     """Return what `get()` returns. `url` and `key` are those of the published file, else of the main file."""
-    result = {**job_result(outcome), "results": dict(outcome.results)}
+    result = {**result_of(outcome), "results": dict(outcome.results)}
     main = main_file(outcome.artifacts)
     if "url" not in result and main is not None:
         expires = main.url_expires_at

@@ -3,7 +3,7 @@
 from callsheet.db.migrations.script import run_sql
 
 revision = "0019_saved_views"
-down_revision = "0014_users_of_providers"
+down_revision = "0018_schema_compatibility"
 
 
 def upgrade() -> None:
