@@ -4,6 +4,8 @@ BIN := $(VENV)/bin
 TORCH := .venv-torch
 # Four test processes on the 2 cores of a CI machine: half of the time of a test is waiting, for servers and processes.
 JOBS ?= 4
+# How often a failed test runs again. What passes then is listed as rerun at the end of the output.
+RERUNS ?= 0
 
 .DEFAULT_GOAL := help
 .PHONY: help setup environments demo test test-fast lint check format docs screenshots lock bench
@@ -40,7 +42,7 @@ demo: setup ## Make a video: a plan of dependent jobs on real media, without key
 environments: setup $(VENV)/.models-ready $(TORCH)/.ready
 
 test: environments ## Run every test, with the weights of requirements-models.lock and torch
-	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --reruns $(RERUNS)
 
 # What most changes break first. About half a minute on 2 cores, without media, databases of others and browsers.
 FAST := domain engine files notify api console client db operation_api intake processes comfyui cli

@@ -2,7 +2,8 @@
 
 The vectors are made: 384 numbers, of unit length, around the centers of 1,000 clusters of very different sizes, with a
 cosine of about 0.5 to another vector of their cluster. Recall is the part of the ten nearest, by comparing all, that is
-found. Callsheet reads its vectors from a table in PostgreSQL, and each of its searches asks there for changes.
+found. Callsheet reads its vectors from a table in PostgreSQL, and each of its searches asks there for changes. With a
+filter, it also asks there which winners meet it, and compares all of them.
 """
 
 import asyncio
@@ -19,8 +20,9 @@ from bench.machine import busy_share
 from bench.report import Finding, Row, Verdict, milliseconds, percentile
 from bench.sizes import Sizes
 from bench.stores import Stores
+from callsheet.ads.winners.filters import WinnerFilter
 from callsheet.ads.winners.index import build_index, nearest
-from callsheet.ads.winners.indexes import WinnerIndexes
+from callsheet.ads.winners.indexes import Read, WinnerIndexes
 from callsheet.ads.winners.reads import reader
 from callsheet.db.database import Database
 from callsheet.db.upgrade import upgrade
@@ -28,6 +30,11 @@ from callsheet.db.upgrade import upgrade
 SIZE, CLUSTERS, QUERIES, NEAREST = 384, 1000, 300, 10
 LEAST_RECALL = 0.95
 FLAT, CLUSTERED, CALLSHEET = "FAISS, all vectors", "FAISS, the same index", "Callsheet"
+FILTERS = {
+    "a tag that 1 in 100 has": WinnerFilter.model_validate({"tags": ["rare"]}),
+    "a figure that 1 in 2 has": WinnerFilter.model_validate({"metrics": {"roas": {"min": 2}}}),
+}
+FILTERED_QUERIES = 30
 _WINNER = ("tenant", "ad", "facts", "digest", "model", "vector", "version")
 
 
@@ -63,6 +70,9 @@ def run(stores: Stores, sizes: Sizes, progress: Callable[[str], None]) -> Findin
     size = sum(path.stat().st_size for path in folder.glob("*.index"))
     recall = _recall(ours["found"], exact)
     finding.rows.append(_row(CALLSHEET, ours["built"], ours["seconds"], recall))
+    for name, filtered in ours["filtered"].items():
+        times = [milliseconds(percentile(filtered, part)) for part in (0.5, 0.95)]
+        finding.rows.append(Row(f"{CALLSHEET}, with {name}", ["", *times, ""], {"seconds": filtered}))
     finding.verdicts.append(
         Verdict(f"{CALLSHEET}: recall of at least {LEAST_RECALL}", f"{recall:.3f}", recall >= LEAST_RECALL)
     )
@@ -117,20 +127,43 @@ async def _callsheet(
             hits = (await indexes.search(read, "t", "m", query, NEAREST)).hits
             seconds.append(time.perf_counter() - started)
             found.append(np.array([number for number, _ in hits]))
+        filtered = {}
+        for name, conditions in FILTERS.items():
+            progress(f"{CALLSHEET}: {name}")
+            filtered[name] = await _filtered(indexes, read, queries[:FILTERED_QUERIES], conditions)
         await indexes.close()
         other = WinnerIndexes(folder)
         started = time.perf_counter()
         await other.search(read, "t", "m", queries[0], NEAREST)
         opened = time.perf_counter() - started
         await other.close()
-    return {"cold": cold, "built": built, "seconds": seconds, "found": found, "opened": opened}
+    return {"cold": cold, "built": built, "seconds": seconds, "found": found, "opened": opened, "filtered": filtered}
+
+
+async def _filtered(indexes: WinnerIndexes, read: Read, queries: Any, conditions: WinnerFilter) -> list[float]:
+    seconds = []
+    for query in queries:
+        started = time.perf_counter()
+        found = await indexes.search(read, "t", "m", query, NEAREST, conditions)
+        seconds.append(time.perf_counter() - started)
+        if len(found.hits) != NEAREST:
+            raise RuntimeError(f"{len(found.hits)} winners were found in place of {NEAREST}")
+    return seconds
+
+
+def _facts(place: int) -> str:
+    """Return what the filters look at: a tag that one in 100 has, and a figure from 0 to 3."""
+    tags = '["video", "rare"]' if place % 100 == 0 else '["video"]'
+    return f'{{"tags": {tags}, "metrics": {{"roas": {place % 4}, "ctr": 0.021}}, "attributes": {{"platform": "meta"}}}}'
 
 
 async def _fill(store: str, vectors: Any) -> None:
     """Store the vectors as winners whose numbers are their places, from 1."""
     connection = await asyncpg.connect(store)
     try:
-        rows = (("t", f"ad-{place}", "{}", "d", "m", vector.tobytes(), 1) for place, vector in enumerate(vectors))
+        rows = (
+            ("t", f"ad-{place}", _facts(place), "d", "m", vector.tobytes(), 1) for place, vector in enumerate(vectors)
+        )
         await connection.copy_records_to_table("ad_winners", schema_name="callsheet", columns=_WINNER, records=rows)
         await connection.execute("INSERT INTO callsheet.ad_winner_versions (tenant, version) VALUES ('t', 1)")
         await connection.execute("VACUUM ANALYZE callsheet.ad_winners")

@@ -7,7 +7,7 @@ import psutil
 
 
 def is_gone(pid: int) -> bool:
-    """Tell whether a process has ended. A zombie has: its parent only has not asked for its status yet."""
+    """Return whether a process has ended. A zombie has: its parent only has not asked for its status yet."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

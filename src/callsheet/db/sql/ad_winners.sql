@@ -70,17 +70,17 @@ WHERE tenant = :tenant AND model = :model AND vector IS NOT NULL
   AND coalesce(facts -> 'tags', '[]') @> :tags::jsonb
   AND (:indexed_after::timestamptz IS NULL OR indexed_at >= :indexed_after)
   AND (:indexed_before::timestamptz IS NULL OR indexed_at < :indexed_before)
-  AND NOT EXISTS (
+  AND (cardinality(:attribute_names::text[]) = 0 OR NOT EXISTS (
       SELECT FROM unnest(:attribute_names::text[], :attribute_values::text[]) AS a (name, value)
       CROSS JOIN LATERAL (SELECT coalesce(w.facts -> 'attributes' -> a.name,
                                           w.facts -> 'attributes' #> string_to_array(a.name, '.'))) AS f (found)
       WHERE (CASE jsonb_typeof(f.found)
              WHEN 'array' THEN EXISTS (SELECT FROM jsonb_array_elements_text(f.found) AS m (value)
                                        WHERE m.value = a.value)
-             ELSE f.found #>> '{}' = a.value END) IS NOT TRUE)
-  AND NOT EXISTS (
+             ELSE f.found #>> '{}' = a.value END) IS NOT TRUE))
+  AND (cardinality(:metric_names::text[]) = 0 OR NOT EXISTS (
       SELECT FROM unnest(:metric_names::text[], :metric_mins::float8[], :metric_maxs::float8[]) AS m (name, min, max)
-      WHERE ((w.facts -> 'metrics' ->> m.name)::float8 BETWEEN m.min AND m.max) IS NOT TRUE)
+      WHERE ((w.facts -> 'metrics' ->> m.name)::float8 BETWEEN m.min AND m.max) IS NOT TRUE))
 ORDER BY number;
 
 -- name: winner_changes
