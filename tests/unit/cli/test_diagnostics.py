@@ -16,7 +16,7 @@ from callsheet.cli.diagnostics.database_pool import pool_finding
 from callsheet.cli.diagnostics.disk import disk_finding, folders
 from callsheet.cli.diagnostics.environment import environment
 from callsheet.cli.diagnostics.files_of_settings import models, schedules, steps
-from callsheet.cli.diagnostics.finding import ok
+from callsheet.cli.diagnostics.findings import ok
 from callsheet.cli.diagnostics.installation import Installation
 from callsheet.cli.diagnostics.media import ffmpeg, fonts
 from callsheet.cli.diagnostics.operations import operations

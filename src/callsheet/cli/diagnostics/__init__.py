@@ -4,7 +4,7 @@ One file per subject. A check is an async generator of findings; `all_checks` li
 once, each with a time limit.
 """
 
-from callsheet.cli.diagnostics.finding import Finding, Level
+from callsheet.cli.diagnostics.findings import Finding, Level
 from callsheet.cli.diagnostics.runner import run_checks
 
 __all__ = ["Finding", "Level", "run_checks"]

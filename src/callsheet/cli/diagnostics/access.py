@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 from callsheet.api.bind_check import require_api_key_beyond_loopback
-from callsheet.cli.diagnostics.finding import Finding, ok
+from callsheet.cli.diagnostics.findings import Finding, ok
 from callsheet.cli.diagnostics.installation import Installation
 from callsheet.db.statements import sql
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-from callsheet.cli.diagnostics.finding import Finding
+from callsheet.cli.diagnostics.findings import Finding
 from callsheet.cli.diagnostics.installation import Installation
 
 

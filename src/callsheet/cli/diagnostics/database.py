@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from callsheet.cli.diagnostics.finding import Finding, ok
+from callsheet.cli.diagnostics.findings import Finding, ok
 from callsheet.cli.diagnostics.installation import CONNECTION_ERRORS, Installation
 from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.fitness import DatabaseState, inspect, require_upgradable, require_usable, require_writable

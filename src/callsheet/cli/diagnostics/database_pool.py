@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 
-from callsheet.cli.diagnostics.finding import Finding, ok
+from callsheet.cli.diagnostics.findings import Finding, ok
 from callsheet.cli.diagnostics.installation import Installation
 from callsheet.wiring import select_lanes
 

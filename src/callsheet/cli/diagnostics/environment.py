@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from callsheet.cli.diagnostics.finding import Finding
+from callsheet.cli.diagnostics.findings import Finding
 from callsheet.cli.diagnostics.installation import Installation
 from callsheet.cli.environment import ambiguous_api_base_url, unknown_variables, unused_variables
 

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from callsheet.cli.diagnostics.finding import Finding, ok
+from callsheet.cli.diagnostics.findings import Finding, ok
 from callsheet.cli.diagnostics.installation import Installation
 from callsheet.engine.schedules.file import read_schedules_file
 from callsheet.outside_steps.declarations import read_steps

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from callsheet.cli.diagnostics.finding import Finding, ok
+from callsheet.cli.diagnostics.findings import Finding, ok
 from callsheet.cli.diagnostics.installation import Installation
 from callsheet.media.ffmpeg.binary import capabilities, find_ffmpeg
 from callsheet.media.ffmpeg.sandbox import is_sandboxed

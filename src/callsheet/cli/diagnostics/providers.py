@@ -8,7 +8,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
-from callsheet.cli.diagnostics.finding import Finding, ok
+from callsheet.cli.diagnostics.findings import Finding, ok
 from callsheet.cli.diagnostics.installation import Installation
 from callsheet.domain.errors import CallsheetError
 from callsheet.providers.base import BaseProvider

@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx2
 import orjson
 
-from callsheet.cli.diagnostics.finding import Finding, ok
+from callsheet.cli.diagnostics.findings import Finding, ok
 from callsheet.cli.diagnostics.installation import Installation
 from callsheet.domain.errors import ConfigurationError
 from callsheet.files.signed_urls import signed_file_url, signing_key

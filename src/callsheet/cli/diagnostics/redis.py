@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from callsheet.cli.diagnostics.finding import Finding, ok
+from callsheet.cli.diagnostics.findings import Finding, ok
 from callsheet.cli.diagnostics.installation import Installation
 from callsheet.files.fetch import redact_url
 from callsheet.settings import Settings

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from callsheet.cli.bootstrap import settings_problems
 from callsheet.cli.diagnostics.all_checks import CHECKS
 from callsheet.cli.diagnostics.check import Check
-from callsheet.cli.diagnostics.finding import Finding, Level, ok
+from callsheet.cli.diagnostics.findings import Finding, Level, ok
 from callsheet.cli.diagnostics.installation import Installation
 from callsheet.domain.errors import CallsheetError
 from callsheet.settings import Settings

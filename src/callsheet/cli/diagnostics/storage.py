@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from callsheet.cli.diagnostics.finding import Finding, ok
+from callsheet.cli.diagnostics.findings import Finding, ok
 from callsheet.cli.diagnostics.installation import Installation
 from callsheet.domain.errors import DiskFull, StorageRejected
 from callsheet.files.storage import StorageStep, open_storage
