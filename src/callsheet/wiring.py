@@ -18,6 +18,7 @@ from callsheet.db.address import DatabaseAddress, parse_address
 from callsheet.db.clock import follow_database_clock
 from callsheet.db.database import FOREVER, Database
 from callsheet.db.embedded.postgres import EmbeddedPostgres
+from callsheet.db.embedded.staging import refuse_during_restore
 from callsheet.db.outages import DATABASE_ERRORS, TRANSIENT_ERRORS, is_fatal, original_error, outage_reason
 from callsheet.db.refusals import REJECTIONS, connection_error
 from callsheet.db.upgrade import check_revision, upgrade
@@ -34,8 +35,10 @@ from callsheet.engine.metric_totals import MetricWriter
 from callsheet.engine.reads.artifacts import find_artifact
 from callsheet.engine.reads.event_stream import EventStream
 from callsheet.engine.retention.clean_up import clean_up
+from callsheet.engine.retention.disk import clean_disk, request_disk_clean_ups
 from callsheet.engine.schedules.file import store_defined_schedules
 from callsheet.engine.schedules.firing import DueTask, ScheduleRunner, record_task_result
+from callsheet.engine.schedules.resource_watch import watch_resources
 from callsheet.engine.submissions.webhook_inbox import WebhookInbox
 from callsheet.engine.worker.context import WorkerServices
 from callsheet.engine.worker.job_log_writer import JobLogWriter
@@ -49,6 +52,7 @@ from callsheet.files.storage import Storage, open_storage
 from callsheet.media.ffmpeg.binary import open_ffmpeg
 from callsheet.media.probing.probe_pools import use_sandbox
 from callsheet.notify.alerts import alert_failure_streaks
+from callsheet.notify.resource_channel import resource_channel
 from callsheet.notify.webhooks import WebhookSender
 from callsheet.operation_api.catalog import Catalog
 from callsheet.operation_api.requirements import missing_requirements, runnable_operations
@@ -119,6 +123,7 @@ class Runtime:
         may be killed when an operation hangs.
         """
         catalog = runnable_operations(self.catalog, self.settings)
+        channel = resource_channel(self.settings)
         return Worker(
             settings=self.settings,
             database=self.database,
@@ -130,6 +135,7 @@ class Runtime:
             id=id,
             only_reserved=only_reserved,
             process=process,
+            publish_resources=channel.publish if channel else None,
         )
 
     def webhook_sender(self) -> WebhookSender:
@@ -157,6 +163,7 @@ class Runtime:
             tasks.create_task(_every(_SCHEDULES_INTERVAL, partial(self._run_schedules, tasks)))
             tasks.create_task(_every(self.settings.schedule_interval.total_seconds(), self._do_bulk_actions))
             tasks.create_task(_every(_CLOCK_INTERVAL, self._follow_database_clock))
+            tasks.create_task(_every(_DISK_INTERVAL, self._clean_disk))
 
     async def _report_blocked_jobs(self) -> None:
         await report_blocked_jobs(self.database, min_age=self.settings.blocked_interval)
@@ -179,12 +186,25 @@ class Runtime:
 
     async def _run_task(self, due: DueTask) -> None:
         try:
-            done = await clean_up(self.database, self.storage, self.settings.retention)
-            result = f"deleted {done.executions:,} executions with {done.files:,} files ({done.bytes:,} bytes)"
-            await record_task_result(self.database, due, result)
+            await record_task_result(self.database, due, await self._do_task(due))
         except (*DATABASE_ERRORS, CallsheetError) as error:
             # The next one does the rest. An error must not end the server.
             log.error("a task was broken off", task=due.task, exc_info=error)
+
+    async def _do_task(self, due: DueTask) -> str:
+        """Do the work of a task. Returns what it has done, for people."""
+        if due.task == "resource-watch":
+            return await watch_resources(self.database, due.schedule)
+        await request_disk_clean_ups(self.database)
+        await self._clean_disk()
+        done = await clean_up(self.database, self.storage, self.settings.retention)
+        return f"deleted {done.executions:,} executions with {done.files:,} files ({done.bytes:,} bytes)"
+
+    async def _clean_disk(self) -> None:
+        try:
+            await clean_disk(self.database, self.settings)
+        except OSError as error:
+            log.error("the disk could not be cleaned, will retry", exc_info=error)
 
     async def _do_bulk_actions(self) -> None:
         await continue_bulk_actions(self.database, limits_of(self.settings))
@@ -254,6 +274,7 @@ async def open_database(
             for line in address.ignored:
                 log.warning("a parameter of DATABASE_URL is ignored", parameter=line)
         else:
+            refuse_during_restore(settings.data_dir)
             embedded = EmbeddedPostgres(settings.data_dir / "postgres")
             dsn = await asyncio.to_thread(embedded.start)
             address = parse_address(dsn, schema=settings.database_schema)
@@ -340,6 +361,7 @@ def configured_address(settings: Settings) -> DatabaseAddress:
 
 
 _CLOCK_INTERVAL = 60.0
+_DISK_INTERVAL = 3600.0
 """Seconds between two reads of the database's clock."""
 _MIN_DELAY, _MAX_DELAY = 0.5, 15.0
 """Seconds between two tries to connect at the start; doubled after each."""

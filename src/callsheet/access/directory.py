@@ -63,6 +63,8 @@ class _Contents:
     """The same by the id of the key."""
     sessions: dict[bytes, "_Session"] = field(default_factory=dict)
     """By digest."""
+    users: frozenset[UUID] = frozenset()
+    """Those that are not disabled."""
     has_rules: bool = False
 
 
@@ -131,11 +133,14 @@ class Directory:
     def find_read_token(self, text: str) -> Caller:
         """Return the caller of a read token. Raises Unauthorized if it, or the key that issued it, has no access."""
         token = verify_read_token(self._token_key, text)
-        if token.issuer is not None:
-            issuer = self._contents.ids.get(token.issuer)
-            if issuer is None or issuer.has_expired:
-                raise Unauthorized("The key that created the read token was revoked or has expired.")
+        if token.issuer is not None and not self._has_access(token.issuer):
+            raise Unauthorized("The key or user that created the read token has no access any more.")
         return Caller("read-token", "read token", _READ, id=token.issuer, execution_id=token.execution_id)
+
+    def _has_access(self, id: UUID) -> bool:
+        """Return whether a key or a user has access."""
+        key = self._contents.ids.get(id)
+        return id in self._contents.users if key is None else not key.has_expired
 
     def find_session(self, cookie: str) -> Caller | None:
         """Return the caller of a session; None if it has ended, or its user or key has no access any more."""
@@ -192,6 +197,7 @@ class Directory:
             keys={row["digest"]: entry for row, entry in zip(rows, entries, strict=True)},
             ids={row["id"]: entry for row, entry in zip(rows, entries, strict=True)},
             sessions={row["digest"]: _session(row) for row in await sql.open_sessions(connection)},
+            users=frozenset([row["id"] for row in await sql.enabled_users(connection)]),
             has_rules=await sql.has_access_rules(connection),
         )
 

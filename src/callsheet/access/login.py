@@ -17,8 +17,8 @@ from callsheet.domain.errors import TooManyLogins, Unauthorized
 from callsheet.domain.scopes import granted
 from callsheet.settings import Settings
 
-_MAX_HASHES = 2
-"""Passwords that are compared at a time: each needs 19 MiB and a core."""
+_MAX_CHECKS = 2
+"""Passwords that are checked at a time: each needs 19 MiB and a core."""
 _WRONG = "The user or the password is not correct."
 
 
@@ -30,7 +30,7 @@ class Login:
         self._directory = directory
         self._settings = settings
         self._limits = LoginLimits()
-        self._hashing = asyncio.Semaphore(_MAX_HASHES)
+        self._checking = asyncio.Semaphore(_MAX_CHECKS)
 
     async def by_key(self, secret: str, *, address: str) -> tuple[Caller, str]:
         """Begin a session with an API key; return its caller and its cookie. Raises Unauthorized or TooManyLogins."""
@@ -52,10 +52,13 @@ class Login:
         """Return the caller of a user and a password, without a session. Raises Unauthorized or TooManyLogins."""
         user = name.strip().lower()[:100]
         self._check_limits(address, user)
-        caller = await self._find_user(user, password)
-        if caller is None:
-            self._limits.failed(address=address, user=user)
-            raise Unauthorized(_WRONG)
+        async with self._checking:
+            # Again: many logins that were sent at the same time may have failed while this one waited.
+            self._check_limits(address, user)
+            caller = await self._find_user(user, password)
+            if caller is None:
+                self._limits.failed(address=address, user=user)
+                raise Unauthorized(_WRONG)
         self._limits.succeeded(user)
         return caller
 
@@ -78,8 +81,7 @@ class Login:
         row = None
         if NAME.fullmatch(user):
             row = await self._database.retry(lambda c: sql.user_to_log_in(c, name=user), timeout=5)
-        async with self._hashing:
-            matches = await asyncio.to_thread(is_password, password, row["password"] if row else UNMATCHED_HASH)
+        matches = await asyncio.to_thread(is_password, password, row["password"] if row else UNMATCHED_HASH)
         if row is None or not matches:
             return None
         return Caller("user", row["name"], granted(row["scopes"]), id=row["id"])

@@ -112,6 +112,7 @@ class AuthMiddleware:
             return self._caller_of(token)
         caller = self._caller_of_session(scope)
         self._origin.reject_cross_site(scope)
+        self._count_use_of_key(caller)
         return caller
 
     def _is_open(self, scope: Scope, route: MatchedRoute | None) -> bool:
@@ -125,19 +126,17 @@ class AuthMiddleware:
 
     def _caller_of(self, token: str) -> Caller:
         caller = self._directory.find_token(token)
-        if caller.key_id is not None:
-            assert caller.id is not None  # noqa: S101 - that of the key
-            if caller.rate_limit is not None:
-                self._limit(caller.rate_limit, caller)
-            self._key_use.record(caller.id)
+        self._count_use_of_key(caller)
         return caller
 
-    def _limit(self, per_minute: int, caller: Caller) -> None:
-        assert caller.id is not None  # noqa: S101 - the caller has checked
-        wait = self._rate_limits.take(caller.id, per_minute)
-        if wait is not None:
-            message = f"The API key '{caller.name}' may send {per_minute:,} requests per minute."
+    def _count_use_of_key(self, caller: Caller) -> None:
+        """Raise ApiError if a key, or a session of it, has sent too many requests."""
+        if caller.key_id is None:
+            return
+        if caller.rate_limit is not None and (wait := self._rate_limits.take(caller.key_id, caller.rate_limit)):
+            message = f"The API key '{caller.name}' may send {caller.rate_limit:,} requests per minute."
             raise ApiError(429, "rate_limited", message, retry_after=math.ceil(wait))
+        self._key_use.record(caller.key_id)
 
     def _caller_of_session(self, scope: Scope) -> Caller:
         for cookie in islice(_session_cookies(scope), _MAX_COOKIES):

@@ -23,7 +23,20 @@ def list_queues(as_json: Json = False, url: Url = None, api_key: ApiKey = None) 
     if as_json:
         show_json(response)
         return
-    headings = ("QUEUE", "STATE", "QUEUED", "RUNNING", "SCHEDULED", "WAITING", "SLOTS", "LIMITS")
+    headings = (
+        "QUEUE",
+        "STATE",
+        "QUEUED",
+        "RUNNING",
+        "SCHEDULED",
+        "WAITING",
+        "SLOTS",
+        "STARTS/MIN",
+        "ENDS/MIN",
+        "P50",
+        "P95",
+        "LIMITS",
+    )
     show_columns(headings, [_row(queue) for queue in records_in(response, "queues")])
 
 
@@ -41,7 +54,13 @@ def _row(queue: dict[str, Any]) -> tuple[object, ...]:
         limits.append(f"{queue['rateLimit']} starts per {queue['ratePeriod']:g} s")
     state = "paused" if queue["paused"] else "active"
     counts = (queue[name] for name in ("queued", "running", "scheduled", "waiting", "slots"))
-    return (queue["name"], state, *counts, ", ".join(limits))
+    rates = (f"{queue[name]:.1f}" for name in ("startedPerMinute", "endedPerMinute"))
+    durations = (_seconds(queue[name]) for name in ("durationP50", "durationP95"))
+    return (queue["name"], state, *counts, *rates, *durations, ", ".join(limits))
+
+
+def _seconds(duration: float | None) -> str:
+    return "" if duration is None else f"{duration:.3g} s" if duration < 100 else f"{duration:.0f} s"
 
 
 @group.command()

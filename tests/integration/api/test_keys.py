@@ -118,6 +118,16 @@ async def test_a_key_above_its_rate_gets_429_and_others_do_not(locked):
     assert (await locked.client.get("/api/executions", headers=other)).status_code == 200
 
 
+async def test_a_session_of_a_key_has_the_rate_of_the_key(locked):
+    _, slow = await create(locked, rateLimit=6)
+    await locked.client.post("/login", data={"key": slow["Authorization"].removeprefix("Bearer ")})
+
+    first = await locked.client.get("/api/executions")
+    second = await locked.client.get("/api/executions")
+
+    assert (first.status_code, second.status_code) == (200, 429)
+
+
 async def test_the_first_key_ends_the_access_without_one(api):
     created = await api.client.post("/api/keys", json={"name": "first", "scopes": ["admin"]})
     headers = {"Authorization": f"Bearer {created.json()['secret']}"}

@@ -1,5 +1,7 @@
 """Sign-in to the console: users, keys, sessions and the limits of failed logins."""
 
+import asyncio
+
 import pytest
 from pydantic import SecretStr
 
@@ -101,6 +103,18 @@ async def test_failed_logins_of_a_user_are_limited_and_others_may_log_in(locked)
     assert refused.status_code == 429
     assert int(refused.headers["retry-after"]) > 60
     assert (await log_in(locked, key=KEY)).status_code == 303
+
+
+async def test_logins_that_are_sent_at_the_same_time_are_limited_too(locked):
+    await create_user(locked, "read")
+    locked.client.cookies.clear()
+    wrong = {"user": "mia", "password": "wrong password"}
+
+    responses = await asyncio.gather(*(locked.client.post("/login", data=wrong) for _ in range(40)))
+
+    checked = [response for response in responses if response.status_code == 401]
+    assert 10 <= len(checked) <= 11
+    assert {response.status_code for response in responses} == {401, 429}
 
 
 def test_failed_logins_of_an_address_are_limited():

@@ -11,6 +11,9 @@ from callsheet.domain.event_types import EventType
 from callsheet.domain.statuses import JobStatus
 
 OPERATION_IDS = {
+    "listViews",
+    "saveView",
+    "deleteView",
     "deleteExecution",
     "previewCleanUp",
     "listSchedules",
@@ -128,6 +131,7 @@ OPERATION_IDS = {
     "readMetrics",
     "readOperation",
     "readPlanSchema",
+    "readWorkerResources",
     "readReadiness",
     "readUpload",
     "readVideo",

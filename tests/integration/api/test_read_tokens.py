@@ -92,6 +92,22 @@ async def test_a_read_token_that_is_forged_expired_or_of_a_revoked_key_is_refuse
     assert (await locked.client.get(path, headers=token)).status_code == 401
 
 
+async def test_a_read_token_of_a_user_ends_when_the_user_is_disabled(locked):
+    execution_id = await submit(locked)
+    user = {"name": "mia", "password": "correct horse battery", "scopes": ["read", "submit"]}
+    assert (await locked.client.post("/api/users", json=user, headers=ADMIN)).status_code == 201
+    assert (await locked.client.post("/login", data={"user": "mia", "password": user["password"]})).status_code == 303
+    form = (await locked.client.get("/")).text.partition('name="token" value="')[2].partition('"')[0]
+    token = await token_for(locked, execution_id, {"X-CSRF-Token": form})
+    locked.client.cookies.clear()
+    path = f"/api/executions/{execution_id}"
+    assert (await locked.client.get(path, headers=token)).status_code == 200
+
+    await locked.client.patch("/api/users/mia", json={"disabled": True}, headers=ADMIN)
+
+    assert (await locked.client.get(path, headers=token)).status_code == 401
+
+
 async def test_a_read_token_lives_a_day_at_most_and_needs_an_execution(locked):
     execution_id = await submit(locked)
     long = await locked.client.post(f"/api/executions/{execution_id}/tokens", json={"lifetime": "25h"}, headers=ADMIN)

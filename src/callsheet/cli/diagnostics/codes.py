@@ -42,6 +42,7 @@ WARNINGS: Mapping[str, str] = {
     "disk.low": "Less than 5 GB or 10,000 files are left on a disk",
     "database.parameter_ignored": "A parameter of DATABASE_URL has no effect",
     "database.no_schema": "The database has no schema yet",
+    "database.newer_revision": "The schema belongs to a newer version, which still accepts this one",
     "database_pool.small": "The lanes have many more slots than the pool has connections",
     "clock.differs": "The clock of this machine differs from that of the database by 2 seconds or more",
     "clock.worker_differs": "The clock of a worker differs from that of the database by 2 seconds or more",

@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 
 from callsheet.cli.diagnostics.findings import Finding, ok
 from callsheet.cli.diagnostics.installation import CONNECTION_ERRORS, Installation
+from callsheet.db.compatibility import other_revision
+from callsheet.db.embedded.initdb import check_version
 from callsheet.db.embedded.postgres import EmbeddedPostgres
+from callsheet.db.embedded.staging import refuse_during_restore
 from callsheet.db.fitness import DatabaseState, inspect, require_upgradable, require_usable, require_writable
 from callsheet.db.migrations import HEAD
-from callsheet.db.upgrade import other_revision
 from callsheet.domain.errors import CallsheetError, DatabaseUnavailable
 from callsheet.settings import Settings
 from callsheet.wiring import configured_address, database_unavailable
@@ -46,10 +48,13 @@ def _state_finding(settings: Settings, state: DatabaseState) -> Finding:
     if state.revision is None:
         require_upgradable(state, address)
         return Finding("database.no_schema", "no schema yet", "run `callsheet db upgrade` or `callsheet up`")
-    if state.revision != HEAD:
-        message = other_revision(state.revision).message
+    if not state.accepts_this_version:
+        message = other_revision(state.revision, state.oldest_code).message
         return Finding("database.other_revision", message, "use one version of Callsheet everywhere")
     require_writable(state, address)
+    if state.revision != HEAD:
+        message = f"the schema {state.revision} is of a newer version, which accepts this one, {HEAD}"
+        return Finding("database.newer_revision", message, "upgrade this machine soon")
     return ok("database", f"reachable, PostgreSQL {state.version}, schema {address.schema} {state.revision}")
 
 
@@ -57,5 +62,7 @@ def _embedded(settings: Settings) -> Finding:
     folder = settings.data_dir / "postgres"
     if not folder.is_dir():
         return ok("database", "embedded, will be created at the first start")
+    refuse_during_restore(settings.data_dir)
+    check_version(folder / "cluster")
     running = EmbeddedPostgres(folder).server_pid is not None
     return ok("database", f"embedded in {folder}, {'running' if running else 'not running'}")

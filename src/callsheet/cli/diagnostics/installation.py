@@ -13,7 +13,6 @@ from callsheet.cli.bootstrap import discover_operations
 from callsheet.db.address import DatabaseAddress
 from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.fitness import inspect
-from callsheet.db.migrations import HEAD
 from callsheet.db.session import as_address, open_session
 from callsheet.domain.errors import CallsheetError
 from callsheet.operation_api.catalog import Catalog
@@ -71,7 +70,7 @@ class Installation:
 
     async def _connect(self) -> asyncpg.Connection | None:
         address = await self._address()
-        if address is None or (await inspect(address)).revision != HEAD:
+        if address is None or not (await inspect(address)).accepts_this_version:
             return None
         connection = await open_session(address)
         self._stack.push_async_callback(connection.close, timeout=5)

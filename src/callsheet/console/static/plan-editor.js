@@ -154,7 +154,7 @@ const complete = async (isAsked) => {
   const position = field.selectionStart;
   if (root === null || position !== field.selectionEnd || document.activeElement !== field) return close();
   const found = completions(field.value, position, root);
-  const isWord = position > found.from || /(^|\n) +$|- $|: $/.test(field.value.slice(0, position));
+  const isWord = position > found.from || /(^|\n) +$|- $|: $|"$/.test(field.value.slice(0, position));
   const typed = field.value.slice(found.from, position);
   const isDone = found.options.length === 1 && found.options[0].label === typed;
   if (found.options.length === 0 || isDone || !(isAsked || isWord)) return close();

@@ -32,3 +32,6 @@ INSERT INTO users (id, name, password, scopes, created_by, issuer, subject)
 VALUES (:id, :name, 'none', :scopes, :issuer, :issuer, :subject)
 ON CONFLICT DO NOTHING
 RETURNING id;
+
+-- name: enabled_users
+SELECT id FROM users WHERE disabled_at IS NULL;

@@ -32,11 +32,12 @@ from callsheet.engine.submissions.poller import Poller
 from callsheet.engine.submissions.provider_cancellation import ProviderCanceller
 from callsheet.engine.worker.cleaner import clean_up
 from callsheet.engine.worker.context import WorkerServices
+from callsheet.engine.worker.disk_cleaner import DiskCleaner
 from callsheet.engine.worker.executor import Executor, Run
-from callsheet.engine.worker.finished_results import FinishedResults
 from callsheet.engine.worker.heartbeat import Heartbeat, HeartbeatResponse
 from callsheet.engine.worker.heartbeat_thread import HeartbeatThread
 from callsheet.engine.worker.rescuer import Rescuer, suspect_from
+from callsheet.engine.worker.resource_watch import PublishResources, ResourceWatch
 from callsheet.engine.worker.scheduler import Scheduler
 from callsheet.files.scratch_folders import remove_abandoned_folders
 from callsheet.operation_api.catalog import Catalog
@@ -71,7 +72,8 @@ class Worker:
     `catalog` contains only operations whose needs this machine meets. `missing` has the other operations, with the
     needs that this machine does not meet and the reasons. `lanes` maps queues to slots. With `only_reserved`, it runs
     only the jobs that are reserved for it. `process` is given if the process exists for this worker alone, and may be
-    killed when an operation blocks it beyond its time limit.
+    killed when an operation blocks it beyond its time limit. `publish_resources` publishes each measurement of the
+    machine.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Worker:
         id: UUID | None = None,
         only_reserved: bool = False,
         process: WorkerProcess | None = None,
+        publish_resources: PublishResources | None = None,
     ) -> None:
         self.id: UUID = id or new_id()
         self.name = expand_name(name or settings.worker_name)
@@ -150,7 +153,9 @@ class Worker:
             database, services.providers, interval=settings.provider_poll_interval.total_seconds(), only=only
         )
         self._canceller = ProviderCanceller(database, services.providers, only=only)
+        self._disk_cleaner = DiskCleaner(database, settings)
         self._rescuer = Rescuer(database, self.id, worker_timeout=timeout, crash_limit=settings.crash_limit)
+        self._resource_watch = ResourceWatch(database, settings, self.id, self.name, publish=publish_resources)
 
     def _lane(self, queue: str, size: int) -> Lane:
         limit = self._comfyui.useful_jobs if queue == COMFYUI_QUEUE else None
@@ -200,7 +205,8 @@ class Worker:
             for lane in self._lanes.values():
                 lane.cancel()
             await _cancel_and_wait([stop, *lanes, *loops])
-            await asyncio.to_thread(remove_abandoned_folders, self._settings.scratch_dir)
+            for space in self._settings.scratch_dirs:
+                await asyncio.to_thread(remove_abandoned_folders, space)
             self._heartbeat.cancel_requeues()
 
     def _loops(self) -> dict[str, Coroutine[Any, Any, None]]:
@@ -224,7 +230,9 @@ class Worker:
             "public URL": self._every(_PUBLIC_URL_INTERVAL, self._refresh_public_url),
             "clock": self._every(_CLOCK_INTERVAL, self._follow_clock),
             "reporter of blocked jobs": self._every(settings.blocked_interval, self._report_blocked),
+            "disk cleaner": self._disk_cleaner.run(),
             "cleaner": self._every(_CLEANUP_INTERVAL, self._clean_up, immediately=True),
+            "resource watch": self._every(settings.resource_interval, self._watch_resources, immediately=True),
         }
 
     async def _start(self) -> None:
@@ -314,6 +322,9 @@ class Worker:
                 lane.wake()
             return
         verb, _, subject = payload.partition(" ")
+        if verb == "clean-disk":
+            self._disk_cleaner.clean_now()
+            return
         concerns_me = subject == str(self.id) if verb in ("cancel", "lanes", "stop") else subject in self._lanes
         if concerns_me:
             self._heartbeat_thread.send_now()
@@ -388,6 +399,11 @@ class Worker:
             if await self._lanes[queue].claim_suspect():
                 return
 
+    async def _watch_resources(self) -> None:
+        # The worker of `callsheet run` is none of the fleet, and ends with its execution.
+        if not self._only_reserved:
+            await self._resource_watch.record()
+
     async def _refresh_public_url(self) -> None:
         await self._public_url.refresh(self._database)
 
@@ -410,11 +426,6 @@ class Worker:
         await report_blocked_jobs(self._database, min_age=self._settings.blocked_interval)
 
     async def _clean_up(self) -> None:
-        removed = await asyncio.to_thread(remove_abandoned_folders, self._settings.scratch_dir)
-        if removed:
-            log.info("removed the scratch folders of ended workers", folders=removed)
-        finished = FinishedResults(self._settings.scratch_dir, max_age=self._settings.finished_result_max_age)
-        await asyncio.to_thread(finished.remove_expired)
         await clean_up(
             self._database,
             self._storage,
