@@ -40,6 +40,7 @@ from callsheet.engine.retention.clean_up import clean_up
 from callsheet.engine.retention.disk import clean_disk, request_disk_clean_ups
 from callsheet.engine.schedules.file import store_defined_schedules
 from callsheet.engine.schedules.firing import DueTask, ScheduleRunner, record_task_result
+from callsheet.engine.schedules.resource_watch import watch_resources
 from callsheet.engine.submissions.webhook_inbox import WebhookInbox
 from callsheet.engine.worker.context import WorkerServices
 from callsheet.engine.worker.job_log_writer import JobLogWriter
@@ -54,6 +55,7 @@ from callsheet.files.storage import Storage, open_storage
 from callsheet.media.ffmpeg.binary import open_ffmpeg
 from callsheet.media.probing.probe_pools import use_sandbox
 from callsheet.notify.alerts import alert_failure_streaks
+from callsheet.notify.resource_channel import resource_channel
 from callsheet.notify.webhooks import WebhookSender
 from callsheet.operation_api.catalog import Catalog
 from callsheet.operation_api.requirements import missing_requirements, runnable_operations
@@ -129,6 +131,7 @@ class Runtime:
         earlier processes of this worker that still end their jobs.
         """
         catalog = runnable_operations(self.catalog, self.settings)
+        channel = resource_channel(self.settings)
         return Worker(
             settings=self.settings,
             database=self.database,
@@ -142,6 +145,7 @@ class Runtime:
             process=process,
             limits=limits,
             follows=follows,
+            publish_resources=channel.publish if channel else None,
         )
 
     def webhook_sender(self) -> WebhookSender:
@@ -192,14 +196,19 @@ class Runtime:
 
     async def _run_task(self, due: DueTask) -> None:
         try:
-            await request_disk_clean_ups(self.database)
-            await self._clean_disk()
-            done = await clean_up(self.database, self.storage, self.settings.retention)
-            result = f"deleted {done.executions:,} executions with {done.files:,} files ({done.bytes:,} bytes)"
-            await record_task_result(self.database, due, result)
+            await record_task_result(self.database, due, await self._do_task(due))
         except (*DATABASE_ERRORS, CallsheetError) as error:
             # The next one does the rest. An error must not end the server.
             log.error("a task was broken off", task=due.task, exc_info=error)
+
+    async def _do_task(self, due: DueTask) -> str:
+        """Do the work of a task. Returns what it has done, for people."""
+        if due.task == "resource-watch":
+            return await watch_resources(self.database, due.schedule)
+        await request_disk_clean_ups(self.database)
+        await self._clean_disk()
+        done = await clean_up(self.database, self.storage, self.settings.retention)
+        return f"deleted {done.executions:,} executions with {done.files:,} files ({done.bytes:,} bytes)"
 
     async def _clean_disk(self) -> None:
         try:

@@ -133,6 +133,7 @@ OPERATION_IDS = {
     "readMetrics",
     "readOperation",
     "readPlanSchema",
+    "readWorkerResources",
     "readReadiness",
     "readUpload",
     "readVideo",

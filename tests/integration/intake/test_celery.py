@@ -144,6 +144,16 @@ async def test_the_tasks_of_the_earlier_system_run_with_their_payload(settings, 
     lost = (await get(await asyncio.to_thread(steps.apply_async)))["results"]["attribute-deal"]
     assert (lost["stage"], lost["syntheticRevenue"]) == ("closedlost", "0.00")
 
+    monitor = task("monitor_resources_task", "preview_queue", None)
+    result = await asyncio.to_thread(monitor.apply_async)
+    machine = await get(result)
+    assert 0 <= machine["cpu"]["percent"] <= 100 and machine["cpu"]["count"] >= 1
+    assert machine["memory"]["available"] <= machine["memory"]["total"]
+    assert machine["disk"]["free"] <= machine["disk"]["total"]
+    assert isinstance(machine["gpu"]["available"], bool)
+    assert machine["results"]["watch-resources"]["at"] == machine["at"]
+    assert json.loads(broker.client.get(f"task_status:{result.id}"))["progress"] == 100
+
     cleanup = task("cleanup_task", "preview_queue", {})
     with pytest.raises(ValueError, match="no operation for 'cleanup_task' yet"):
         await get(await asyncio.to_thread(cleanup.apply_async))
