@@ -38,6 +38,7 @@ from callsheet.engine.reads.artifacts import find_artifact
 from callsheet.engine.reads.event_stream import EventStream
 from callsheet.engine.retention.clean_up import clean_up
 from callsheet.engine.retention.disk import clean_disk, request_disk_clean_ups
+from callsheet.engine.retention.orphan_work import OrphanWork
 from callsheet.engine.schedules.file import store_defined_schedules
 from callsheet.engine.schedules.firing import DueTask, ScheduleRunner, record_task_result
 from callsheet.engine.schedules.resource_watch import watch_resources
@@ -143,9 +144,9 @@ class Runtime:
             id=id,
             only_reserved=only_reserved,
             process=process,
+            publish_resources=channel.publish if channel else None,
             limits=limits,
             follows=follows,
-            publish_resources=channel.publish if channel else None,
         )
 
     def webhook_sender(self) -> WebhookSender:
@@ -174,6 +175,7 @@ class Runtime:
             tasks.create_task(_every(self.settings.schedule_interval.total_seconds(), self._do_bulk_actions))
             tasks.create_task(_every(_CLOCK_INTERVAL, self._follow_database_clock))
             tasks.create_task(_every(_DISK_INTERVAL, self._clean_disk))
+            tasks.create_task(_every(_ORPHANS_INTERVAL, self.continue_orphan_searches))
 
     async def _report_blocked_jobs(self) -> None:
         await report_blocked_jobs(self.database, min_age=self.settings.blocked_interval)
@@ -215,6 +217,10 @@ class Runtime:
             await clean_disk(self.database, self.settings)
         except OSError as error:
             log.error("the disk could not be cleaned, will retry", exc_info=error)
+
+    async def continue_orphan_searches(self) -> None:
+        """Carry out the searches for orphans, and their deletion, that no live server has."""
+        await OrphanWork(self.database, self.storage, list(self.catalog)).continue_all()
 
     async def _do_bulk_actions(self) -> None:
         await continue_bulk_actions(self.database, limits_of(self.settings))
@@ -372,6 +378,7 @@ def configured_address(settings: Settings) -> DatabaseAddress:
 
 _CLOCK_INTERVAL = 60.0
 _DISK_INTERVAL = 3600.0
+_ORPHANS_INTERVAL = 1.0
 """Seconds between two reads of the database's clock."""
 _MIN_DELAY, _MAX_DELAY = 0.5, 15.0
 """Seconds between two tries to connect at the start; doubled after each."""

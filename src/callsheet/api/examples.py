@@ -315,8 +315,8 @@ queue = _response(_QUEUE)
 queues = _response({"queues": [_QUEUE.model_dump(mode="json")]})
 worker = _response(_WORKER_RECORD)
 stopping_worker = _response(_WORKER_RECORD.model_copy(update={"status": "stopping"}), "Accepted")
-scaling = _response({"desiredWorkers": 3, "queues": [_SCALING.model_dump(mode="json")]})
 worker_resources = _response({"points": [_RESOURCE_POINT.model_dump(mode="json")]})
+scaling = _response({"desiredWorkers": 3, "queues": [_SCALING.model_dump(mode="json")]})
 workers = _response({"workers": [_WORKER_RECORD.model_dump(mode="json")]})
 comfyui_servers = _response(
     {

@@ -85,6 +85,10 @@ ROUTE_ACCESS: Mapping[str, Access] = {
     "POST /api/plans/check": _unaudited(SUBMIT),
     # Schedules
     "GET /api/clean-up": OPERATE,
+    "POST /api/clean-up/orphans": OPERATE,
+    "GET /api/clean-up/orphans": OPERATE,
+    "GET /api/clean-up/orphans/{search_id}/files": OPERATE,
+    "POST /api/clean-up/orphans/{search_id}/delete": OPERATE,
     "GET /api/schedules": READ,
     "GET /api/schedules/{name}": READ,
     "GET /api/schedules/{name}/runs": READ,

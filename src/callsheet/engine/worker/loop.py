@@ -96,9 +96,9 @@ class Worker:
         id: UUID | None = None,
         only_reserved: bool = False,
         process: WorkerProcess | None = None,
+        publish_resources: PublishResources | None = None,
         limits: RecyclingLimits | None = None,
         follows: Sequence[UUID] = (),
-        publish_resources: PublishResources | None = None,
     ) -> None:
         self.id: UUID = id or new_id()
         self.name = expand_name(name or settings.worker_name)
@@ -465,6 +465,11 @@ class Worker:
             if await self._lanes[queue].claim_suspect():
                 return
 
+    async def _watch_resources(self) -> None:
+        # The worker of `callsheet run` is none of the fleet, and ends with its execution.
+        if not self._only_reserved:
+            await self._resource_watch.record()
+
     async def _recycle_at_limit(self) -> None:
         self._recycling.check_start()
         self.recycle(await self._recycling.wait())
@@ -474,11 +479,6 @@ class Worker:
         for queue in await self._predecessors.refresh():
             if lane := self._lanes.get(queue):
                 lane.wake()
-
-    async def _watch_resources(self) -> None:
-        # The worker of `callsheet run` is none of the fleet, and ends with its execution.
-        if not self._only_reserved:
-            await self._resource_watch.record()
 
     async def _refresh_public_url(self) -> None:
         await self._public_url.refresh(self._database)

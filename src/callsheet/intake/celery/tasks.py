@@ -6,7 +6,6 @@ from typing import Any
 from callsheet.domain.errors import BadParams, ConfigurationError, Problem
 from callsheet.domain.resources import earlier_document
 from callsheet.intake.mappings import Payload, PlanData, PlanMapping
-from callsheet.intake.not_yet import not_available
 from callsheet.settings import Settings
 
 QUEUES: Mapping[str, str] = {
@@ -90,6 +89,11 @@ def _resources(payload: Payload) -> PlanData:
     return _plan_of(payload, MEASUREMENT, _without_previous(payload))
 
 
+def _clean_up(payload: Payload) -> PlanData:
+    """Return the plan that cleans the disk of one machine. The limits are those of the settings, not of arguments."""
+    return _plan_of(payload, "clean-up-disk", {})
+
+
 def _plan_of(payload: Payload, operation: str, params: Mapping[str, Any]) -> PlanData:
     job = {"id": operation, "operation": operation, "params": params}
     return {"name": f"{payload.name} {payload.message_id}"[:200], "jobs": [job]}
@@ -112,7 +116,7 @@ MAPPINGS: Mapping[str, PlanMapping] = {
     "monitor_all_ads_fatigue": _fatigue,
     "auto_index_winner": _winner,
     "monitor_resources_task": _resources,
-    **{name: not_available(name) for name in ("cleanup_task",)},
+    "cleanup_task": _clean_up,
 }
 """Built-in mappings of the arguments of a task to a plan."""
 
