@@ -50,6 +50,7 @@ from callsheet.settings.logs import LogSettings
 from callsheet.settings.monitoring import MonitoringSettings
 from callsheet.settings.oidc import OidcSettings
 from callsheet.settings.outside_steps import OutsideStepSettings
+from callsheet.settings.resources import ResourceSettings
 from callsheet.settings.sources import SourceSettings
 from callsheet.settings.speech import SpeechSettings
 from callsheet.settings.storage import StorageSettings
@@ -100,7 +101,7 @@ _GROUPS: dict[str, tuple[type[BaseModel], ...]] = {
     "Intakes": (IntakeSettings,),
     "Agents": (AgentSettings,),
     "Ads": (AdsSettings, EmbeddingSettings),
-    "Monitoring": (MonitoringSettings, TelemetrySettings),
+    "Monitoring": (MonitoringSettings, ResourceSettings, TelemetrySettings),
     "Logs": (LogSettings,),
 }
 

@@ -39,6 +39,7 @@ from callsheet.engine.retention.disk import clean_disk, request_disk_clean_ups
 from callsheet.engine.retention.orphan_work import OrphanWork
 from callsheet.engine.schedules.file import store_defined_schedules
 from callsheet.engine.schedules.firing import DueTask, ScheduleRunner, record_task_result
+from callsheet.engine.schedules.resource_watch import watch_resources
 from callsheet.engine.submissions.webhook_inbox import WebhookInbox
 from callsheet.engine.worker.context import WorkerServices
 from callsheet.engine.worker.job_log_writer import JobLogWriter
@@ -52,6 +53,7 @@ from callsheet.files.storage import Storage, open_storage
 from callsheet.media.ffmpeg.binary import open_ffmpeg
 from callsheet.media.probing.probe_pools import use_sandbox
 from callsheet.notify.alerts import alert_failure_streaks
+from callsheet.notify.resource_channel import resource_channel
 from callsheet.notify.webhooks import WebhookSender
 from callsheet.operation_api.catalog import Catalog
 from callsheet.operation_api.requirements import missing_requirements, runnable_operations
@@ -122,6 +124,7 @@ class Runtime:
         may be killed when an operation hangs.
         """
         catalog = runnable_operations(self.catalog, self.settings)
+        channel = resource_channel(self.settings)
         return Worker(
             settings=self.settings,
             database=self.database,
@@ -133,6 +136,7 @@ class Runtime:
             id=id,
             only_reserved=only_reserved,
             process=process,
+            publish_resources=channel.publish if channel else None,
         )
 
     def webhook_sender(self) -> WebhookSender:
@@ -184,14 +188,19 @@ class Runtime:
 
     async def _run_task(self, due: DueTask) -> None:
         try:
-            await request_disk_clean_ups(self.database)
-            await self._clean_disk()
-            done = await clean_up(self.database, self.storage, self.settings.retention)
-            result = f"deleted {done.executions:,} executions with {done.files:,} files ({done.bytes:,} bytes)"
-            await record_task_result(self.database, due, result)
+            await record_task_result(self.database, due, await self._do_task(due))
         except (*DATABASE_ERRORS, CallsheetError) as error:
             # The next one does the rest. An error must not end the server.
             log.error("a task was broken off", task=due.task, exc_info=error)
+
+    async def _do_task(self, due: DueTask) -> str:
+        """Do the work of a task. Returns what it has done, for people."""
+        if due.task == "resource-watch":
+            return await watch_resources(self.database, due.schedule)
+        await request_disk_clean_ups(self.database)
+        await self._clean_disk()
+        done = await clean_up(self.database, self.storage, self.settings.retention)
+        return f"deleted {done.executions:,} executions with {done.files:,} files ({done.bytes:,} bytes)"
 
     async def _clean_disk(self) -> None:
         try:

@@ -128,6 +128,7 @@ EXAMPLES: Mapping[str, str] = {
     "workers drain": "callsheet workers drain gpu@box",
     "workers stop": "callsheet workers stop gpu@box",
     "workers list": "callsheet workers list",
+    "workers load": "callsheet workers load gpu-1 --since 6h",
     "workers set-lanes": "callsheet workers set-lanes gpu-1 render=4,preview=0",
 }
 """Command → an example of its use."""

@@ -591,6 +591,21 @@ CREATE TABLE workers (
     stop_requested_at timestamptz      -- a person wants the process to end
 ) WITH (autovacuum_vacuum_threshold = 50, autovacuum_vacuum_scale_factor = 0);
 
+-- Measurements of the machines of workers, for a day. No foreign key: the history of a worker outlives it.
+CREATE TABLE resource_samples (
+    worker_id   uuid NOT NULL,    -- of workers, as long as the worker runs
+    thinned     boolean NOT NULL DEFAULT false, -- several measurements as one: their average and their highest values
+    at          timestamptz NOT NULL, -- of the measurement; thinned: start of the period
+    worker_name text NOT NULL,
+    seconds     integer NOT NULL, -- length of the period
+    levels      jsonb NOT NULL,   -- resource → [average, highest] in percent
+    sample      jsonb,            -- the whole measurement; null: thinned
+    PRIMARY KEY (worker_id, thinned, at),
+    CHECK (thinned = (sample IS NULL))
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
+CREATE INDEX resource_samples_by_time ON resource_samples (thinned, at);
+CREATE INDEX resource_samples_by_name ON resource_samples (worker_name, at);
+
 -- Public base URLs of running API servers, for workers without one of their own.
 CREATE TABLE public_urls (
     url     text PRIMARY KEY,

@@ -11,6 +11,7 @@ from callsheet.domain.costs import CostEstimate, CostSource
 from callsheet.domain.error_codes import JobErrorCode, ProblemCode
 from callsheet.domain.model import Model
 from callsheet.domain.moves import Move
+from callsheet.domain.resources import Resources
 from callsheet.domain.statuses import ExecutionStatus, JobStatus
 from callsheet.domain.wait_reasons import WaitReason
 
@@ -257,6 +258,9 @@ class WorkerRecord(Model):
     started_at: datetime
     heartbeat_at: datetime
     status: Literal["working", "stopping", "lost"]
+    resources: Resources | None = Field(
+        None, description="The newest measurement of its machine; null: a polled worker, or none yet"
+    )
 
 
 class IntakeRecord(Model):

@@ -92,6 +92,16 @@ CLAIMS = _counter("callsheet_claims_total", "Searches of workers for jobs; found
 WORKERS = _gauge("callsheet_workers", "Worker processes: working, stopping, or lost in the last 24 hours", "status")
 WORKER_RUNNING = _gauge("callsheet_worker_running_jobs", "Jobs that run on a live worker", "worker")
 WORKER_SLOTS = _gauge("callsheet_worker_slots", "Slots of all lanes of a live worker", "worker")
+WORKER_RESOURCES = _gauge(
+    "callsheet_worker_resource_ratio",
+    "Use of the machine of a live worker, 0 to 1. resource: cpu, memory, disk:data, disk:scratch (working files, on "
+    "another file system), gpu:0, gpu-memory:0",
+    "worker",
+    "resource",
+)
+WORKER_WARNINGS = _gauge(
+    "callsheet_worker_resource_high", "1: a live worker warns that this resource is used too much", "worker", "resource"
+)
 PROVIDER_JOBS = _gauge("callsheet_provider_jobs_waiting", "Jobs that wait for a task of a provider", "provider")
 PROVIDER_POLL_LAG = _gauge(
     "callsheet_provider_poll_lag_seconds", "Time since the most overdue poll should have been sent", "provider"

@@ -135,6 +135,7 @@ OPERATION_IDS = {
     "readMetrics",
     "readOperation",
     "readPlanSchema",
+    "readWorkerResources",
     "readReadiness",
     "readUpload",
     "readVideo",

@@ -144,6 +144,16 @@ async def test_the_tasks_of_the_earlier_system_run_with_their_payload(engine, se
     lost = (await get(await asyncio.to_thread(steps.apply_async)))["results"]["attribute-deal"]
     assert (lost["stage"], lost["syntheticRevenue"]) == ("closedlost", "0.00")
 
+    monitor = task("monitor_resources_task", "preview_queue", None)
+    result = await asyncio.to_thread(monitor.apply_async)
+    machine = await get(result)
+    assert 0 <= machine["cpu"]["percent"] <= 100 and machine["cpu"]["count"] >= 1
+    assert machine["memory"]["available"] <= machine["memory"]["total"]
+    assert machine["disk"]["free"] <= machine["disk"]["total"]
+    assert isinstance(machine["gpu"]["available"], bool)
+    assert machine["results"]["watch-resources"]["at"] == machine["at"]
+    assert json.loads(broker.client.get(f"task_status:{result.id}"))["progress"] == 100
+
     await until(lambda: first_clean_up(engine), timeout=60)
     left = engine.runtime.settings.scratch_dir / "left"
     left.mkdir(parents=True, exist_ok=True)
@@ -151,8 +161,9 @@ async def test_the_tasks_of_the_earlier_system_run_with_their_payload(engine, se
     for path in (left / "part.mp4", left):
         os.utime(path, (0, 0))
     cleanup = task("cleanup_task", "preview_queue", {"max_age_days": 7})
-    cleaned = (await get(await asyncio.to_thread(cleanup.apply_async)))["results"]["clean-up-disk"]
-    assert (cleaned["removedFiles"], left.exists()) == (1, False)
+    cleaned = await get(await asyncio.to_thread(cleanup.apply_async))
+    assert (cleaned["removedFiles"], cleaned["failures"], left.exists()) == (1, [], False)
+    assert cleaned["results"]["clean-up-disk"]["removedBytes"] == cleaned["removedBytes"] >= 10_000
 
 
 async def first_clean_up(engine):

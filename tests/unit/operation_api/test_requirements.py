@@ -69,4 +69,5 @@ def test_the_check_covers_the_built_in_operations():
         "monitor-fatigue",
         "train-lora",
         "train-voice",
+        "watch-resources",
     }

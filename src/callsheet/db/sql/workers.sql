@@ -58,7 +58,9 @@ UPDATE workers SET lost_at = clock_timestamp() WHERE id = :id AND lost_at IS NUL
 -- name: list_workers
 SELECT w.id, w.name, w.host, w.pid, w.version, w.lanes::text AS lanes, w.operations, w.started_at, w.heartbeat_at,
        w.stopping, w.lost_at, w.only_reserved,
-       (SELECT count(*) FROM execution_jobs j WHERE j.worker_id = w.id AND j.status = 'running') AS running
+       (SELECT count(*) FROM execution_jobs j WHERE j.worker_id = w.id AND j.status = 'running') AS running,
+       (SELECT s.sample::text FROM resource_samples s WHERE s.worker_id = w.id AND NOT s.thinned
+        ORDER BY s.at DESC LIMIT 1) AS resources
 FROM workers w
 ORDER BY w.lost_at IS NOT NULL, w.name, w.id;
 

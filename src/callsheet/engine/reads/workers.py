@@ -5,6 +5,7 @@ import orjson
 from callsheet.db.database import Database
 from callsheet.db.statements import sql
 from callsheet.domain.records import WorkerRecord
+from callsheet.domain.resources import Resources
 
 
 async def list_workers(database: Database) -> list[WorkerRecord]:
@@ -18,6 +19,7 @@ async def list_workers(database: Database) -> list[WorkerRecord]:
             started_at=row["started_at"],
             heartbeat_at=row["heartbeat_at"],
             status="lost" if row["lost_at"] else "stopping" if row["stopping"] else "working",
+            resources=Resources.model_validate_json(row["resources"]) if row["resources"] else None,
         )
         for row in rows
     ]

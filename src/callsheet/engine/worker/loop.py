@@ -37,6 +37,7 @@ from callsheet.engine.worker.executor import Executor, Run
 from callsheet.engine.worker.heartbeat import Heartbeat, HeartbeatResponse
 from callsheet.engine.worker.heartbeat_thread import HeartbeatThread
 from callsheet.engine.worker.rescuer import Rescuer, suspect_from
+from callsheet.engine.worker.resource_watch import PublishResources, ResourceWatch
 from callsheet.engine.worker.scheduler import Scheduler
 from callsheet.files.scratch_folders import remove_abandoned_folders
 from callsheet.operation_api.catalog import Catalog
@@ -71,7 +72,8 @@ class Worker:
     `catalog` contains only operations whose needs this machine meets. `missing` has the other operations, with the
     needs that this machine does not meet and the reasons. `lanes` maps queues to slots. With `only_reserved`, it runs
     only the jobs that are reserved for it. `process` is given if the process exists for this worker alone, and may be
-    killed when an operation blocks it beyond its time limit.
+    killed when an operation blocks it beyond its time limit. `publish_resources` publishes each measurement of the
+    machine.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Worker:
         id: UUID | None = None,
         only_reserved: bool = False,
         process: WorkerProcess | None = None,
+        publish_resources: PublishResources | None = None,
     ) -> None:
         self.id: UUID = id or new_id()
         self.name = expand_name(name or settings.worker_name)
@@ -152,6 +155,7 @@ class Worker:
         self._canceller = ProviderCanceller(database, services.providers, only=only)
         self._disk_cleaner = DiskCleaner(database, settings)
         self._rescuer = Rescuer(database, self.id, worker_timeout=timeout, crash_limit=settings.crash_limit)
+        self._resource_watch = ResourceWatch(database, settings, self.id, self.name, publish=publish_resources)
 
     def _lane(self, queue: str, size: int) -> Lane:
         limit = self._comfyui.useful_jobs if queue == COMFYUI_QUEUE else None
@@ -228,6 +232,7 @@ class Worker:
             "reporter of blocked jobs": self._every(settings.blocked_interval, self._report_blocked),
             "disk cleaner": self._disk_cleaner.run(),
             "cleaner": self._every(_CLEANUP_INTERVAL, self._clean_up, immediately=True),
+            "resource watch": self._every(settings.resource_interval, self._watch_resources, immediately=True),
         }
 
     async def _start(self) -> None:
@@ -393,6 +398,11 @@ class Worker:
         for queue in await self._claimer.queues_with_suspects(list(self._lanes)):
             if await self._lanes[queue].claim_suspect():
                 return
+
+    async def _watch_resources(self) -> None:
+        # The worker of `callsheet run` is none of the fleet, and ends with its execution.
+        if not self._only_reserved:
+            await self._resource_watch.record()
 
     async def _refresh_public_url(self) -> None:
         await self._public_url.refresh(self._database)
