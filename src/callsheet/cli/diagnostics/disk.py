@@ -18,7 +18,7 @@ _FEW_FILES, _NO_FILES = 10_000, 1_000
 
 
 async def folders(installation: Installation) -> AsyncIterator[Finding]:
-    """Write a small file into the data folder and into the scratch folder. A missing folder is not created."""
+    """Write a small file into the data folder and into the scratch folder, or where they will be created."""
     settings = installation.settings
     places = {"data_folder": (settings.data_dir, "CALLSHEET_DATA_DIR")}
     if settings.scratch_dir.parent != settings.data_dir.expanduser().absolute():
@@ -39,8 +39,6 @@ def _why_not_writable(folder: Path) -> str | None:
     place = _existing_parent(folder)
     if not place.is_dir():
         return f"{place} is not a folder"
-    if place != folder.expanduser().absolute():
-        return None if os.access(place, os.W_OK | os.X_OK) else f"{place} does not permit it"
     try:
         with tempfile.NamedTemporaryFile(dir=place, prefix=".callsheet-check-") as file:
             file.write(b"callsheet")
