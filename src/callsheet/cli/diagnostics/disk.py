@@ -18,12 +18,13 @@ _FEW_FILES, _NO_FILES = 10_000, 1_000
 
 
 async def folders(installation: Installation) -> AsyncIterator[Finding]:
-    """Write a small file into the data folder and into the scratch folder, or where they will be created."""
+    """Write a small file into the data folder and the scratch folders, or where they will be created."""
     settings = installation.settings
-    places = {"data_folder": (settings.data_dir, "CALLSHEET_DATA_DIR")}
-    if settings.scratch_dir.parent != settings.data_dir.expanduser().absolute():
-        places["work_folder"] = (settings.scratch_dir, "CALLSHEET_WORK_DIR")
-    for subject, (folder, variable) in places.items():
+    places = [("data_folder", settings.data_dir, "CALLSHEET_DATA_DIR")]
+    for folder in settings.scratch_dirs:
+        if folder.parent != settings.data_dir.expanduser().absolute():
+            places.append(("work_folder", folder, "CALLSHEET_WORK_DIR, CALLSHEET_RENDER_DIR or CALLSHEET_PREVIEW_DIR"))
+    for subject, folder, variable in places:
         reason = await asyncio.to_thread(_why_not_writable, folder)
         if reason is None:
             yield ok(subject, f"{folder}{'' if folder.is_dir() else ', will be created'}")
@@ -57,7 +58,7 @@ def _existing_parent(folder: Path) -> Path:
 async def disk(installation: Installation) -> AsyncIterator[Finding]:
     """Report the free space and the free files of the disks."""
     settings = installation.settings
-    for folder in dict.fromkeys([settings.data_dir, settings.scratch_dir]):
+    for folder in dict.fromkeys([settings.data_dir, *settings.scratch_dirs]):
         place = _existing_parent(folder)
         yield disk_finding(folder, shutil.disk_usage(place).free, _free_files(place))
 
