@@ -89,6 +89,7 @@ EXAMPLES: Mapping[str, str] = {
     "queues limit": "callsheet queues limit generate --max-running 4 --rate 10/1m",
     "queues list": "callsheet queues list",
     "queues pause": "callsheet queues pause render",
+    "queues scaling": "callsheet queues scaling --queue render --min 1 --max 10",
     "queues resume": "callsheet queues resume render",
     "render": "callsheet render timeline.yaml --out film.mp4",
     "restore": "callsheet restore /srv/backups/callsheet-2026-11-29 --data-dir /srv/callsheet",
@@ -126,8 +127,10 @@ EXAMPLES: Mapping[str, str] = {
     "views list": "callsheet views list",
     "views save": "callsheet views save 'Failed renders' --status failed --operation render --shared",
     "workers drain": "callsheet workers drain gpu@box",
+    "workers reset-lanes": "callsheet workers reset-lanes gpu-1",
     "workers stop": "callsheet workers stop gpu@box",
     "workers list": "callsheet workers list",
+    "workers load": "callsheet workers load gpu-1 --since 6h",
     "workers set-lanes": "callsheet workers set-lanes gpu-1 render=4,preview=0",
 }
 """Command → an example of its use."""

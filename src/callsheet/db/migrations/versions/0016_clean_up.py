@@ -3,7 +3,7 @@
 from callsheet.db.migrations.script import run_sql
 
 revision = "0016_clean_up"
-down_revision = "0014_users_of_providers"
+down_revision = "0015_resources"
 
 
 def upgrade() -> None:
