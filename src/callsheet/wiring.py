@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,10 +20,12 @@ from callsheet.db.database import FOREVER, Database
 from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.embedded.staging import refuse_during_restore
 from callsheet.db.outages import DATABASE_ERRORS, TRANSIENT_ERRORS, is_fatal, original_error, outage_reason
+from callsheet.db.read_database import ReadDatabase
 from callsheet.db.refusals import REJECTIONS, connection_error
+from callsheet.db.replica import Replica
 from callsheet.db.upgrade import check_revision, upgrade
 from callsheet.domain.artifacts import Artifact
-from callsheet.domain.errors import CallsheetError, DatabaseUnavailable
+from callsheet.domain.errors import CallsheetError, ConfigurationError, DatabaseUnavailable
 from callsheet.domain.queues import canonical_queue
 from callsheet.engine.fleet.public_url import RECORD_INTERVAL, PublicUrl, record_public_url
 from callsheet.engine.jobs.approvals import expire_approvals
@@ -45,6 +47,7 @@ from callsheet.engine.worker.context import WorkerServices
 from callsheet.engine.worker.job_log_writer import JobLogWriter
 from callsheet.engine.worker.loop import Worker, WorkerProcess
 from callsheet.engine.worker.progress_writer import ProgressWriter
+from callsheet.engine.worker.recycling import RecyclingLimits
 from callsheet.files.approval_links import approval_link
 from callsheet.files.cache import FileCache
 from callsheet.files.signed_urls import signed_file_url, signing_key
@@ -81,6 +84,8 @@ class Runtime:
 
     settings: Settings
     database: Database
+    reads: Database
+    """For lists, searches and counts, which may be a few seconds old: read replicas, or the database itself."""
     catalog: Catalog
     storage: Storage
     key: bytes
@@ -117,11 +122,14 @@ class Runtime:
         id: UUID | None = None,
         only_reserved: bool = False,
         process: WorkerProcess | None = None,
+        limits: RecyclingLimits | None = None,
+        follows: Sequence[UUID] = (),
     ) -> Worker:
         """Return a new worker with these lanes; default: one lane for each queue of the known operations.
 
         With `only_reserved`, the worker runs only the jobs that are reserved for it. `process` is given if the process
-        may be killed when an operation hangs.
+        may be killed when an operation hangs. `limits` say when the process is replaced, and `follows` has the ids of
+        earlier processes of this worker that still end their jobs.
         """
         catalog = runnable_operations(self.catalog, self.settings)
         channel = resource_channel(self.settings)
@@ -137,6 +145,8 @@ class Runtime:
             only_reserved=only_reserved,
             process=process,
             publish_resources=channel.publish if channel else None,
+            limits=limits,
+            follows=follows,
         )
 
     def webhook_sender(self) -> WebhookSender:
@@ -384,14 +394,16 @@ async def open_runtime(
     connected_before: bool = False,
     on_wait: Callable[[str], None] | None = None,
     follow_events: bool = True,
+    read_replicas: bool = True,
     extra_providers: Iterable[Provider] = (),
     provider_settings: Iterable[ProviderSettings] = (),
 ) -> AsyncIterator[Runtime]:
     """Open a runtime and close it at the end.
 
-    `wait`, `connected_before` and `on_wait` are those of `open_database`. `follow_events` listens for events of other
-    processes (`Runtime.event_stream`). `extra_providers` are available in addition to the installed ones.
-    `provider_settings` replace those of the environment.
+    `wait`, `connected_before` and `on_wait` are those of `open_database`. `follow_events` listens for events of
+    other processes (`Runtime.event_stream`), `read_replicas` opens those of the settings (`Runtime.reads`).
+    `extra_providers` are available in addition to the installed ones. `provider_settings` replace those of the
+    environment.
     """
     use_sandbox(settings.ffmpeg_sandbox)
     async with (
@@ -400,12 +412,14 @@ async def open_runtime(
         open_database(
             settings, migrate=migrate, wait=wait, connected_before=connected_before, on_wait=on_wait
         ) as database,
+        _open_reads(settings, database, read_replicas) as reads,
     ):
         await follow_database_clock(database)
         event_stream = EventStream(database)
         runtime = Runtime(
             settings=settings,
             database=database,
+            reads=reads,
             catalog=catalog.with_settings(settings),
             storage=await asyncio.to_thread(open_storage, settings),
             key=await asyncio.to_thread(signing_key, settings),
@@ -427,6 +441,27 @@ async def open_runtime(
             if listening is not None:
                 listening.cancel()
                 await asyncio.gather(listening, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _open_reads(settings: Settings, database: Database, read_replicas: bool) -> AsyncIterator[Database]:
+    address = read_address(settings) if read_replicas else None
+    if address is None:
+        yield database
+        return
+    replicas = [Replica(each, size=settings.database_pool_size) for each in address.each_host() or [address]]
+    async with ReadDatabase(database, replicas, max_lag=settings.database_read_max_lag.total_seconds()) as reads:
+        yield reads
+
+
+def read_address(settings: Settings) -> DatabaseAddress | None:
+    """Return the address of the read replicas, if there are any. Raises ConfigurationError if it is invalid."""
+    if settings.database_read_url is None:
+        return None
+    try:
+        return parse_address(settings.database_read_url.get_secret_value(), schema=settings.database_schema)
+    except ConfigurationError as error:
+        raise ConfigurationError(error.message.replace("DATABASE_URL", "DATABASE_READ_URL", 1)) from None
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:

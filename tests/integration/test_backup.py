@@ -306,14 +306,17 @@ async def test_a_data_folder_with_content_is_refused_or_moved_aside(made, tmp_pa
     settings = settings_in(tmp_path / "data")
     (tmp_path / "data/files").mkdir(parents=True)
     (tmp_path / "data/files/old").write_text("old")
+    (tmp_path / "data/winners").mkdir()
+    (tmp_path / "data/winners/index").write_text("of the replaced database")
     with pytest.raises(Conflict, match="already has files"):
         await restore(settings, made)
-    assert names_in(tmp_path / "data") == ["files"]
+    assert names_in(tmp_path / "data") == ["files", "winners"]
 
     await restore(settings, made, replace=True)
 
     [aside] = (tmp_path / "data").glob("replaced-*")
     assert (aside / "files/old").read_text() == "old"
+    assert names_in(aside) == ["files", "winners"]
     assert names_in(tmp_path / "data") == ["files", "postgres", aside.name, "signing.key"]
 
 

@@ -21,7 +21,9 @@ from callsheet.files.atomic_write import raise_disk_full
 from callsheet.settings import Settings
 
 _MOVED = ("files", KEY, "postgres")
-"""What a restore replaces. The database comes last: without it, no server starts on half a restore."""
+"""What a restore replaces."""
+_MOVED_ASIDE = (*_MOVED, "winners")
+"""What does not fit the restored database. Indexes of winners are built again from it."""
 
 
 async def verify_backup(path: Path, *, show: ShowProgress) -> Manifest:
@@ -118,7 +120,7 @@ def _copy(source: DigestReader, target: Path | None, mode: int) -> StoredPart:
 def _move_into_place(folder: Path, staging: Path, *, replace: bool) -> None:
     _check_data_folder(folder, replace=replace)  # again: a server may have started meanwhile
     aside = folder / f"replaced-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    for name in _MOVED:
+    for name in _MOVED_ASIDE:
         if _has_content(folder / name):
             aside.mkdir(mode=0o711, exist_ok=True)
             (folder / name).rename(aside / name)

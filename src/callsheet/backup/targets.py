@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, cast
 
 from callsheet.backup.copying import DigestReader, sync_folder, write_durably
 from callsheet.backup.manifest import DUMP, MANIFEST, Manifest, StoredPart
@@ -133,7 +134,7 @@ class _TarTarget(Target):
     def add(self, name: str, source: DigestReader, size: int) -> StoredPart:
         member = tarfile.TarInfo(name)
         member.size, member.mode = size, _PRIVATE
-        self._tar.addfile(member, source)  # type: ignore[arg-type] - it only reads
+        self._tar.addfile(member, cast("IO[bytes]", source))  # only `read` is used
         return source.part
 
     def add_dump(self) -> StoredPart:

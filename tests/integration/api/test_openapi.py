@@ -11,6 +11,8 @@ from callsheet.domain.event_types import EventType
 from callsheet.domain.statuses import JobStatus
 
 OPERATION_IDS = {
+    "readScaling",
+    "resetWorkerLanes",
     "listViews",
     "saveView",
     "deleteView",
