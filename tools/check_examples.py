@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 _BLOCK = re.compile(r"^```python[ ]?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 _ALLOWED = ("empty-body", "top-level-await", "import-untyped", "no-untyped-def", "no-untyped-call", "typeddict-item")
-"""Errors that examples may have: bodies left to the reader, and events distinguished by a text, which mypy cannot follow."""
+"""Errors that examples may have: bodies left to the reader, and events distinguished by a text."""
 
 
 def main() -> int:

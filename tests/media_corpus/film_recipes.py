@@ -133,6 +133,22 @@ def concatenated(suffix: str, count: int = 2, video: str = X264, audio: str = "m
     return make
 
 
+def different_files(suffix: str, *parts: dict[str, object]) -> Recipe:
+    """Files of one second with different options, which were put behind each other, byte by byte.
+
+    `video` and `audio` are codecs with their options.
+    """
+
+    def make(clips: Clips, path: Path) -> None:
+        content = b""
+        for number, part in enumerate(parts):
+            options = {"video": X264, "audio": "aac", **part}
+            content += clips.film(clips.part(f"{number}.{suffix}"), seconds=1, **options).read_bytes()  # type: ignore[arg-type]
+        path.write_bytes(content)
+
+    return make
+
+
 def with_streams(*inputs: str, maps: str, options: str = "-c copy", source: Recipe | None = None) -> Recipe:
     """A film (input 0) with streams of other inputs, each given by its arguments."""
 

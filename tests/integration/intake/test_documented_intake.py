@@ -22,7 +22,7 @@ def folder_intake(tmp_path, monkeypatch):
 async def report(path):
     """Return the report that the intake writes for a file."""
     async with asyncio.timeout(60):
-        while not path.exists() or not path.read_text():
+        while not path.exists() or not path.read_text():  # noqa: ASYNC110 - a file
             await asyncio.sleep(0.05)
     return json.loads(path.read_text())
 

@@ -29,4 +29,11 @@ ROWS = (
         "title-first.mkv", progressive_then_interlaced("mkv", "libx264 -preset ultrafast -g 25"), **_SIZE, skip=FILTERED
     ),
     Row("only-marked.mp4", film(f"{_X264}", "aac", size="96x64", filters="setfield=tff"), **_SIZE, skip=FILTERED),
+    Row("marked-outside.mkv", from_fields("ffv1 -field_order tt", "top"), **_SIZE, skip=FILTERED | COPIES),
+    Row(
+        "fields-as-pictures.mkv",
+        from_fields("libx265 -preset ultrafast -x265-params log-level=error:interlace=tff", "top"),
+        **_SIZE,
+        skip=FILTERED,
+    ),
 )

@@ -17,7 +17,14 @@ from callsheet.domain.errors import DatabaseUnavailable
 from callsheet.domain.queues import canonical_queue, priority_of
 from callsheet.intake.celery.application import configuration, create_app
 from callsheet.intake.celery.results import Success, TaskResults
-from callsheet.intake.celery.tasks import MAPPINGS, POSITIONS, body_of, served_queues, task_mappings
+from callsheet.intake.celery.tasks import (
+    MAPPINGS,
+    POSITIONS,
+    body_of,
+    earlier_result,
+    served_queues,
+    task_mappings,
+)
 from callsheet.intake.celery.worker_process import WorkerProcess
 from callsheet.intake.contract import (
     Claimed,
@@ -178,7 +185,8 @@ class CeleryIntake(Intake):
         meta = _meta(message, 1.0 if outcome.succeeded else None, str(outcome.execution.status), None)
         if outcome.succeeded:
             runtime = time.time() - message.claim["takenAt"]
-            await self._successes.write(Success(request, name, task_result(outcome), meta, runtime))
+            result = {**earlier_result(name, outcome.results), **task_result(outcome)}
+            await self._successes.write(Success(request, name, result, meta, runtime))
         elif outcome.cancelled:
             await self._in_thread(self._results.revoke, request, name, meta)
         else:

@@ -62,6 +62,8 @@ class MediaInfo:
     """Frames per second where frames follow each other fastest. 0: unknown."""
     hidden_frames: int = 0
     """Frames that an edit list hides, as in a file that was trimmed without an encode."""
+    empty_frames: int = 0
+    """Frames without content, for which the one before is shown. Only in AVI."""
     longest_gop: int = _DEFAULT_GOP
     """Frames from one key frame to the next. Measured only in formats without an index."""
     streams: tuple[Stream, ...] = ()
@@ -255,6 +257,7 @@ def _media_info(path: Path, response: dict[str, Any]) -> MediaInfo:
         interlaced=video["interlaced"],
         video_changes=video["changes"],
         hidden_frames=video["hidden"],
+        empty_frames=video["empty_frames"],
         base_rate=video["base_rate"],
         assumed_matrix=default_matrix if unspecified else None,
         video_seconds=video["seconds"] or probe.duration,
