@@ -18,6 +18,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 from callsheet.api.replaced_metric_names import REPLACED_NAMES
+from callsheet.cli.diagnostics.codes import ERRORS, WARNINGS
 from callsheet.domain import errors
 from callsheet.domain.errors import PlanRefused
 from callsheet.domain.events import EVENT_CLASSES
@@ -50,6 +51,7 @@ from callsheet.settings.logs import LogSettings
 from callsheet.settings.monitoring import MonitoringSettings
 from callsheet.settings.oidc import OidcSettings
 from callsheet.settings.outside_steps import OutsideStepSettings
+from callsheet.settings.resources import ResourceSettings
 from callsheet.settings.sources import SourceSettings
 from callsheet.settings.speech import SpeechSettings
 from callsheet.settings.storage import StorageSettings
@@ -100,7 +102,7 @@ _GROUPS: dict[str, tuple[type[BaseModel], ...]] = {
     "Intakes": (IntakeSettings,),
     "Agents": (AgentSettings,),
     "Ads": (AdsSettings, EmbeddingSettings),
-    "Monitoring": (MonitoringSettings, TelemetrySettings),
+    "Monitoring": (MonitoringSettings, ResourceSettings, TelemetrySettings),
     "Logs": (LogSettings,),
 }
 
@@ -445,10 +447,9 @@ def refusals_part(page: str) -> str:
 # Routes
 
 
-def routes_part(_page: str) -> str:
-    """Return the routes of the API with their summaries, and then the aliases of routes."""
+def api_description() -> dict[str, Any]:
+    """Return the OpenAPI document of a server with the installed operations."""
     from callsheet.api.app import create_app
-    from callsheet.api.route_aliases import ROUTE_ALIASES
     from callsheet.comfyui.pool import Pool
     from callsheet.comfyui.server_records import ServerListing
     from callsheet.db.database import Database
@@ -460,9 +461,18 @@ def routes_part(_page: str) -> str:
     # Nothing of it is opened: only the description is read.
     pool = Pool(settings)
     servers = ServerListing(pool)
-    runtime = Runtime(settings, database, discover(), None, b"", EventStream(database), {}, pool, servers, None)  # type: ignore[arg-type]
+    runtime = Runtime(
+        settings, database, database, discover(), None, b"", EventStream(database), {}, pool, servers, None
+    )  # type: ignore[arg-type]
+    return create_app(runtime).openapi()
+
+
+def routes_part(_page: str) -> str:
+    """Return the routes of the API with their summaries, and then the aliases of routes."""
+    from callsheet.api.route_aliases import ROUTE_ALIASES
+
     lines = ["| Request | What it does | Scope |", "|---|---|---|"]
-    for path, methods in create_app(runtime).openapi()["paths"].items():
+    for path, methods in api_description()["paths"].items():
         for method, about in methods.items():
             scopes = [scope for needed in about["security"] for scope in needed["apiKey"]]
             shown = "any" if len(scopes) == len(Scope) else " or ".join(f"`{scope}`" for scope in scopes)
@@ -511,9 +521,21 @@ def _metric_row(name: str, kind: str, labels: tuple[str, ...], meaning: str) -> 
     return f"| `{name}` | {kind} | {listed} | {_cell(_sentence(meaning))} |"
 
 
+# Findings of `callsheet check`
+
+
+def findings_part(_page: str) -> str:
+    """Return the codes of findings with their levels and meanings."""
+    lines = ["| Code | Level | Meaning |", "|---|---|---|"]
+    for level, codes in (("error", ERRORS), ("warning", WARNINGS)):
+        lines += [f"| `{code}` | {level} | {_cell(_sentence(meaning))} |" for code, meaning in codes.items()]
+    return "\n".join(lines)
+
+
 PARTS: dict[str, Callable[[str], str]] = {
     "errors": errors_part,
     "events": events_part,
+    "findings": findings_part,
     "metrics": metrics_part,
     "replaced-metrics": replaced_metrics_part,
     "operations": operations_part,

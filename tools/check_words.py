@@ -25,6 +25,7 @@ EXEMPT = {
     "LICENSE",
     "requirements.lock",
     "bench/requirements.lock",
+    "tools/site/requirements.lock",
     "tools/check_words.py",
     *(f"tests/schemas/{name}" for name in ("compose-spec/LICENSE", "keda/LICENSE")),
     *(f"src/callsheet/console/static/swagger-ui/{name}" for name in ("LICENSE", "NOTICE", "swagger-ui-bundle.js")),

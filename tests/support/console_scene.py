@@ -406,6 +406,8 @@ async def _find_paths(scene: Scene) -> None:
     scene.paths["approval by its link"] = approval["url"].removeprefix(scene.base_url)
     scene.paths["plan"] = "/console/plans/title-card"
     scene.paths["form of an operation"] = "/console/new?operation=transcode"
+    scene.paths["models"] = "/console/models"
+    scene.paths["form of a model"] = "/console/new/model?model=bytedance/seedance-1-pro"
     scene.paths["winners"] = "/console/winners?q=beach&tenant=default"
     delivery = (await scene.client.get("/api/webhook-deliveries?status=pending")).json()["deliveries"][-1]
     scene.paths["delivery"] = f"/console/webhooks/deliveries/{delivery['id']}"

@@ -44,11 +44,13 @@ from callsheet.api import (
     providers,
     queues,
     read_tokens,
+    scaling,
     schedules,
     schema,
     uploads,
     users,
     videos,
+    views,
     webhook_deliveries,
     webhook_endpoints,
     winners,
@@ -58,6 +60,7 @@ from callsheet.api.audit_middleware import AuditMiddleware
 from callsheet.api.auth_middleware import AuthMiddleware
 from callsheet.api.body_limits import DEFAULT_MAX_BYTES, BodyLimitMiddleware, body_limits
 from callsheet.api.cors import cors_middleware
+from callsheet.api.event_messages import EventMessages
 from callsheet.api.head_limits import HeadLimitMiddleware
 from callsheet.api.metrics import Metrics
 from callsheet.api.overload_middleware import OverloadMiddleware
@@ -77,6 +80,7 @@ ROUTE_MODULES = (
     schedules,
     clean_up,
     bulk_actions,
+    views,
     plan_checks,
     events,
     job_logs,
@@ -89,6 +93,7 @@ ROUTE_MODULES = (
     models,
     schema,
     queues,
+    scaling,
     providers,
     workers,
     comfyui,
@@ -172,6 +177,7 @@ def create_app(runtime: Runtime) -> FastAPI:
     app.state.partial_uploads = PartialFiles(settings.data_dir / "uploads")
     app.state.picture_turns = asyncio.Semaphore(_MAX_PICTURES)
     app.state.large_plans = asyncio.Semaphore(_MAX_LARGE_PLANS)
+    app.state.event_messages = EventMessages()
     app.state.closing = asyncio.Event()
     app.state.worker_trouble = lambda: None
     app.openapi = partial(openapi.build_openapi, app, routers)  # type: ignore[method-assign]

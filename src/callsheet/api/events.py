@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 
 from callsheet.api import examples
 from callsheet.api.dependencies import RuntimeDep
+from callsheet.api.event_messages import EventMessages
 from callsheet.api.followed_pages import PAGE_SIZE, FollowedPage, LastEventId
 from callsheet.api.problems import problem_responses
 from callsheet.console.sse import SSE_HEADERS, sse_stream
@@ -68,7 +69,7 @@ async def follow_events(
         return Response(page.model_dump_json(), media_type="application/json")
     if status in EXECUTION_ENDED and start >= last:
         return Response(status_code=204)
-    messages = _sse_messages(runtime, execution_id, start)
+    messages = _sse_messages(runtime, execution_id, start, request.app.state.event_messages)
     return StreamingResponse(
         sse_stream(messages, closing=request.app.state.closing), headers=SSE_HEADERS, media_type="text/event-stream"
     )
@@ -79,14 +80,16 @@ def _accepts_json(request: Request) -> bool:
     return "application/json" in accept and "text/event-stream" not in accept
 
 
-async def _sse_messages(runtime: Runtime, execution_id: UUID, after: int) -> AsyncIterator[str]:
+async def _sse_messages(
+    runtime: Runtime, execution_id: UUID, after: int, messages: EventMessages
+) -> AsyncIterator[str]:
     """Yield events as SSE messages. A database error does not end the stream."""
     while True:
         try:
             async with aclosing(runtime.event_stream.follow(execution_id, after=after)) as events:
                 async for event in events:
                     after = event.number
-                    yield f"id: {event.number}\nevent: {event.type}\ndata: {event.model_dump_json()}\n\n"
+                    yield messages.of(execution_id, event)
             return
         except TRANSIENT_ERRORS as error:
             log.warning("event stream: database unavailable, retrying", error=type(error).__name__)

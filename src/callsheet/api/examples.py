@@ -22,6 +22,16 @@ from callsheet.domain.records import (
     StoredArtifact,
     WorkerRecord,
 )
+from callsheet.domain.resources import (
+    CpuUse,
+    DiskUse,
+    GpuUse,
+    MemoryUse,
+    ResourcePoint,
+    Resources,
+    ResourceWarning,
+)
+from callsheet.domain.scaling import QueueScaling
 from callsheet.domain.statuses import ExecutionStatus, JobStatus
 from callsheet.providers.listing import ModelRecord, OfferRecord, ParameterRecord
 
@@ -216,7 +226,22 @@ _QUEUE = QueueRecord(
     waiting=0,
     oldest_queued_at=_AT,
     slots=2,
+    workers=1,
+    started_per_minute=1.2,
+    ended_per_minute=1.4,
+    duration_p50=41.5,
+    duration_p95=118,
     operations=["render"],
+)
+_SCALING = QueueScaling(
+    queue="render",
+    desired_workers=3,
+    workers=1,
+    slots_per_worker=2.0,
+    needed_slots=5.0,
+    queued=3,
+    running=2,
+    oldest_wait=41.5,
 )
 
 _WORKER_RECORD = WorkerRecord(
@@ -226,11 +251,38 @@ _WORKER_RECORD = WorkerRecord(
     pid=4711,
     version="0.1.0",
     lanes={"render": 2, "preview": 4},
+    configured_lanes={"render": 2, "preview": 4},
     operations=["preview", "render"],
     running=2,
     started_at=_AT,
     heartbeat_at=_LATER,
     status="working",
+    resources=Resources(
+        at=_AT,
+        host="studio",
+        cpu=CpuUse(percent=71.5, count=16, load=11.8),
+        memory=MemoryUse(percent=48.2, total=67_108_864_000, available=34_762_391_552, worker=9_663_676_416),
+        disks=[DiskUse(folders=["data", "scratch"], percent=92.0, total=1_000_204_886_016, free=80_016_390_881)],
+        gpus=[
+            GpuUse(
+                index=0,
+                name="NVIDIA GeForce RTX 4090",
+                percent=88,
+                memory_percent=61.4,
+                memory_total=25_757_220_864,
+                memory_free=9_942_287_253,
+                temperature=67,
+            )
+        ],
+        warnings=[ResourceWarning(resource="disk:data", percent=92.0, limit=90.0, since=_AT)],
+    ),
+)
+_RESOURCE_POINT = ResourcePoint(
+    at=_AT,
+    seconds=600,
+    worker_id=_WORKER,
+    average={"cpu": 54.1, "memory": 47.0, "disk:data": 91.8, "gpu:0": 80.2, "gpu-memory:0": 60.9},
+    highest={"cpu": 99.0, "memory": 51.3, "disk:data": 92.0, "gpu:0": 100.0, "gpu-memory:0": 61.4},
 )
 
 _OPERATION = OperationRecord(
@@ -263,6 +315,8 @@ queue = _response(_QUEUE)
 queues = _response({"queues": [_QUEUE.model_dump(mode="json")]})
 worker = _response(_WORKER_RECORD)
 stopping_worker = _response(_WORKER_RECORD.model_copy(update={"status": "stopping"}), "Accepted")
+worker_resources = _response({"points": [_RESOURCE_POINT.model_dump(mode="json")]})
+scaling = _response({"desiredWorkers": 3, "queues": [_SCALING.model_dump(mode="json")]})
 workers = _response({"workers": [_WORKER_RECORD.model_dump(mode="json")]})
 comfyui_servers = _response(
     {

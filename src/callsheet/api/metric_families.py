@@ -62,6 +62,7 @@ def _queues(snapshot: "Snapshot") -> Iterator[Family]:
     waits: _Values = {(q.name,): max((now - (q.oldest_queued_at or now)).total_seconds(), 0) for q in queues}
     yield gauge(catalog.QUEUE_OLDEST_WAIT, waits)
     yield gauge(catalog.QUEUE_SLOTS, {(q.name,): q.slots for q in queues})
+    yield gauge(catalog.QUEUE_DESIRED_WORKERS, {(each.queue,): each.desired_workers for each in snapshot.scaling})
     yield gauge(catalog.QUEUE_PAUSED, {(q.name,): q.paused for q in queues})
 
 
@@ -71,6 +72,14 @@ def _workers(snapshot: "Snapshot") -> Iterator[Family]:
     live = [worker for worker in snapshot.workers if worker.status != "lost"]
     yield gauge(catalog.WORKER_RUNNING, _sums((worker.name, worker.running) for worker in live))
     yield gauge(catalog.WORKER_SLOTS, _sums((worker.name, sum(worker.lanes.values())) for worker in live))
+    measured = [(worker.name, worker.resources) for worker in live if worker.resources is not None]
+    ratios: _Values = {
+        (name, resource): level / 100 for name, use in measured for resource, level in use.levels().items()
+    }
+    yield gauge(catalog.WORKER_RESOURCES, ratios)
+    high: _Values = {(name, warning.resource): 1.0 for name, use in measured for warning in use.warnings}
+    # Also those that are not high, so that an alert ends.
+    yield gauge(catalog.WORKER_WARNINGS, {key: high.get(key, 0.0) for key in ratios})
 
 
 def _sums(values: Iterable[tuple[str, int]]) -> dict[tuple[str, ...], float]:

@@ -22,6 +22,7 @@ from callsheet.engine.worker.polled_worker import PolledWorkers, ReceivedFile, t
 from callsheet.files.base64_bodies import Base64Text, decode_base64, read_with_base64
 from callsheet.files.fetch import fetch
 from callsheet.files.object_keys import safe_name
+from callsheet.files.scratch_folders import own_scratch_folder
 from callsheet.operations.comfyui.params import ComfyUIParams
 from callsheet.operations.comfyui.prepare import GraphFile
 from callsheet.wiring import Runtime
@@ -142,8 +143,7 @@ async def receive_task_result(task: str, request: Request, runtime: RuntimeDep) 
     """Receive `COMPLETED` with files (URLs or base64), or `FAILED` with an error. A late or second result gets 409."""
     workers, run = _workers(runtime), task_run(task)
     await workers.find(*run)
-    work_dir = runtime.settings.scratch_dir
-    work_dir.mkdir(parents=True, exist_ok=True)
+    work_dir = own_scratch_folder(runtime.settings.scratch_dir)
     with tempfile.TemporaryDirectory(prefix="result-", dir=work_dir, ignore_cleanup_errors=True) as name:
         folder = Path(name)
         body = await _read_result(request, folder / "body.json")

@@ -42,6 +42,7 @@ from callsheet.engine.reads.videos import (
     mark_video_deleted,
 )
 from callsheet.engine.uploads import announce_upload, complete_upload
+from callsheet.files.scratch_folders import own_scratch_folder
 from callsheet.providers.registry import read_registry
 from callsheet.wiring import Runtime
 
@@ -93,7 +94,7 @@ async def list_all_videos(
 ) -> VideoPage:
     """Return a page of videos. Deleted videos are left out."""
     last = execution_id_of(after) if after else None
-    found = await list_videos(runtime.database, after=last, newest_first=order == "desc", limit=limit + 1)
+    found = await list_videos(runtime.reads, after=last, newest_first=order == "desc", limit=limit + 1)
     return to_page([to_video(job) for job in found[:limit]], has_more=len(found) > limit)
 
 
@@ -172,7 +173,7 @@ async def _store_upload(runtime: Runtime, upload: Upload) -> None:
     )
     if announced.completed_at is not None:
         return
-    with tempfile.TemporaryDirectory(prefix="callsheet-upload-") as folder:
+    with tempfile.TemporaryDirectory(prefix="upload-", dir=own_scratch_folder(runtime.settings.scratch_dir)) as folder:
         path = Path(folder) / "upload"
         await asyncio.to_thread(path.write_bytes, upload.data)
         await complete_upload(runtime.database, runtime.storage, announced, path)

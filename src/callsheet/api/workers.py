@@ -1,9 +1,9 @@
-"""Workers: list them, change their lanes, drain and stop them."""
+"""Workers: list them, read their load, change their lanes, drain and stop them."""
 
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Path
 from pydantic import Field
 
 from callsheet.api import examples
@@ -11,8 +11,10 @@ from callsheet.api.dependencies import RuntimeDep
 from callsheet.api.problems import problem_responses
 from callsheet.domain.model import Model
 from callsheet.domain.records import WorkerRecord
-from callsheet.engine.fleet.worker_lanes import set_lanes
+from callsheet.domain.resources import ResourcePoint
+from callsheet.engine.fleet.worker_lanes import reset_lanes, set_lanes
 from callsheet.engine.fleet.worker_stop import drain_worker, stop_worker
+from callsheet.engine.reads.resources import resource_history
 from callsheet.engine.reads.workers import list_workers
 
 router = APIRouter(prefix="/api/workers", tags=["workers"])
@@ -22,6 +24,14 @@ class WorkerList(Model):
     """The workers."""
 
     workers: list[WorkerRecord] = Field(description="Live workers first")
+
+
+class ResourceHistory(Model):
+    """The load of the machine of a worker in the last day."""
+
+    points: list[ResourcePoint] = Field(
+        description="Oldest first: each measurement of the last two hours, and before that averages of ten minutes"
+    )
 
 
 class WorkerPatch(Model):
@@ -34,8 +44,24 @@ class WorkerPatch(Model):
 
 @router.get("", name="list_workers", summary="List workers", responses={**problem_responses(), 200: examples.workers})
 async def list_all_workers(runtime: RuntimeDep) -> WorkerList:
-    """Return the worker processes, with their running jobs and last heartbeats."""
+    """Return the worker processes, with their running jobs, last heartbeats, and the load of their machines."""
     return WorkerList(workers=await list_workers(runtime.database))
+
+
+@router.get(
+    "/{worker}/resources",
+    name="read_worker_resources",
+    summary="Read the load of a worker's machine",
+    responses={**problem_responses(404), 200: examples.worker_resources},
+)
+async def read_resources(
+    worker: Annotated[str, Path(description="Id or name of the worker; it may have ended")], runtime: RuntimeDep
+) -> ResourceHistory:
+    """Return the load of the machine of a worker in the last day: processor, memory, disks and GPUs.
+
+    By name, these are the measurements of all workers that had the name in this time.
+    """
+    return ResourceHistory(points=await resource_history(runtime.database, worker))
 
 
 @router.patch(
@@ -46,8 +72,22 @@ async def change_worker(
     patch: Annotated[WorkerPatch, Body(openapi_examples=examples.worker_patches)],
     runtime: RuntimeDep,
 ) -> WorkerRecord:
-    """Change the lanes of a worker. Running jobs continue. With 0, the worker claims no more jobs of that queue."""
+    """Change the lanes of a worker. Running jobs continue. With 0, the worker claims no more jobs of that queue.
+
+    Later workers of the same name have these lanes, too, until they are reset.
+    """
     return await set_lanes(runtime.database, worker_id, patch.lanes)
+
+
+@router.delete(
+    "/{worker_id}/lanes",
+    name="reset_worker_lanes",
+    summary="Reset a worker's lanes",
+    responses={**problem_responses(404), 200: examples.worker},
+)
+async def reset_worker_lanes(worker_id: UUID, runtime: RuntimeDep) -> WorkerRecord:
+    """Give a worker the lanes of its settings again, also if it was drained."""
+    return await reset_lanes(runtime.database, worker_id)
 
 
 @router.post(

@@ -11,6 +11,7 @@ from callsheet.cli import (
     approvals,
     artifacts,
     audit,
+    backup,
     batches,
     bulk_actions,
     check,
@@ -37,6 +38,7 @@ from callsheet.cli import (
     stored_uploads,
     timelines,
     users,
+    views,
     webhooks,
     worker,
     workers,
@@ -119,6 +121,7 @@ app.add_typer(approvals.group, name="approvals", rich_help_panel=_SERVER)
 app.add_typer(batches.group, name="batches", rich_help_panel=_SERVER)
 app.add_typer(jobs.group, name="jobs", rich_help_panel=_SERVER)
 app.add_typer(bulk_actions.group, name="bulk", rich_help_panel=_SERVER)
+app.add_typer(views.group, name="views", rich_help_panel=_SERVER)
 app.add_typer(intakes.group, name="intakes", rich_help_panel=_SERVER)
 app.add_typer(queues.group, name="queues", rich_help_panel=_SERVER)
 app.add_typer(workers.group, name="workers", rich_help_panel=_SERVER)
@@ -126,6 +129,8 @@ app.add_typer(ads.group, name="ads", rich_help_panel=_SERVER)
 app.add_typer(webhooks.group, name="webhooks", rich_help_panel=_SERVER)
 app.add_typer(stored_uploads.group, name="uploads", rich_help_panel=_SERVER)
 app.command(rich_help_panel=_INSTALLATION)(check.check)
+app.command(rich_help_panel=_INSTALLATION)(backup.backup)
+app.command(rich_help_panel=_INSTALLATION)(backup.restore)
 app.add_typer(operations.group, name="operations", rich_help_panel=_INSTALLATION)
 app.add_typer(models.group, name="models", rich_help_panel=_INSTALLATION)
 app.add_typer(comfyui.group, name="comfyui", rich_help_panel=_INSTALLATION)

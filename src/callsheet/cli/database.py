@@ -1,5 +1,8 @@
 """`callsheet db`: the schema of the database."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from callsheet.cli.options import DatabaseUrl, DataDir
@@ -24,9 +27,39 @@ def upgrade(context: typer.Context, data_dir: DataDir = None, database_url: Data
     configure_command_logging(settings, verbose=context.obj, level="warning")
 
     async def work() -> None:
-        from callsheet.db.migrations import HEAD
+        from callsheet.db.upgrade import current_revision
 
-        async with open_database(settings, migrate=True):
-            say(f"The database has schema revision {HEAD}.")
+        async with open_database(settings, migrate=True) as database:
+            say(f"The database has schema revision {await current_revision(database.address)}.")
 
     run_async(work())
+
+
+@group.command("upgrade-server")
+def upgrade_server(
+    context: typer.Context,
+    programs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Folder of the programs of the earlier PostgreSQL, such as /usr/lib/postgresql/15/bin"
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Move an embedded database that an earlier PostgreSQL created to the PostgreSQL of this version.
+
+    The old database stays beside the new one. Stop all Callsheet processes of the data folder before.
+    """
+    from callsheet.backup.server_upgrade import upgrade_server
+    from callsheet.cli.bootstrap import configure_command_logging, load_settings
+    from callsheet.cli.loop import run_async
+    from callsheet.cli.printing import say
+    from callsheet.cli.transfer_bar import transfer_bar
+
+    settings = load_settings(data_dir=data_dir)
+    configure_command_logging(settings, verbose=context.obj, level="warning")
+    kept = run_async(upgrade_server(settings, programs=programs, show=transfer_bar))
+    if kept is None:
+        say("The embedded database is of the PostgreSQL of this version already.")
+    else:
+        say(f"The embedded database was moved to this PostgreSQL. The old one is kept: delete {kept} when all is well.")

@@ -13,14 +13,8 @@ _OTHERS = ("CALLSHEET_URL", "CALLSHEET_LIFELINE")
 _TESTS = "CALLSHEET_TEST"
 
 _RETRIES = "each operation sets its attempts, and a job its `retries`; CALLSHEET_RETRY_BASE is the backoff"
-_FILES = "jobs write to CALLSHEET_WORK_DIR, and files are stored in the data folder or in CALLSHEET_S3_BUCKET"
-_LIMITS = "CALLSHEET_CACHE_MAX_AGE and CALLSHEET_UPLOAD_MAX_AGE limit what is kept"
 UNUSED: Mapping[str, str] = {
-    "CLEANUP_AGE_DAYS": _LIMITS,
-    "MAX_TEMP_SIZE_GB": _LIMITS,
     "ML_SERVICE_URL": "models are used through providers and ComfyUI; see `callsheet models`",
-    "PREVIEW_DIR": _FILES,
-    "RENDER_DIR": _FILES,
     "WORKER_JOB_ATTEMPTS": _RETRIES,
     "WORKER_JOB_BACKOFF_DELAY_MS": _RETRIES,
 }

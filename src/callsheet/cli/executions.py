@@ -22,6 +22,7 @@ from callsheet.cli.execution_filters import (
 from callsheet.cli.execution_ids import ExecutionId, find_execution_id
 from callsheet.cli.options import Allow, ApiKey, Json, PlanOrName, Timeout, Url
 from callsheet.cli.plan_inputs import Inputs
+from callsheet.cli.views import View, with_view
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -132,6 +133,9 @@ def _send(
 def _show_warnings(receipt: dict[str, Any]) -> None:
     from callsheet.cli.printing import say
 
+    if unpriced := (receipt.get("estimatedCost") or {}).get("unpricedJobs"):
+        more = "…" if len(unpriced) > _MAX_SHOWN_JOBS else ""
+        say(f"Price not known: {', '.join(unpriced[:_MAX_SHOWN_JOBS])}{more}")
     for warning in receipt.get("warnings", []):
         say(f"Warning: {', '.join(warning['jobs'][:_MAX_SHOWN_JOBS])}: {warning['message']}")
 
@@ -325,6 +329,7 @@ def list_executions(
     key: Key = None,
     since: Since = None,
     until: Until = None,
+    view: View = None,
     limit: Annotated[int, typer.Option(min=1, max=200, help="Maximum number of executions")] = 20,
     cursor: Annotated[str | None, typer.Option(help="Cursor of the next page")] = None,
     as_json: Json = False,
@@ -339,6 +344,7 @@ def list_executions(
         filters = filter_of(
             statuses, search, operation, queue, error_code, plan, batch, source, key, since=since, until=until
         )
+        filters = with_view(client, "executions", view, filters)
         page = client.get("/api/executions", **filters, limit=limit, cursor=cursor)
     if as_json:
         show_json(page)

@@ -7,6 +7,7 @@ import typer
 from callsheet.cli.execution_filters import Since, Until
 from callsheet.cli.execution_ids import ExecutionId, find_execution_id
 from callsheet.cli.options import ApiKey, Json, Url
+from callsheet.cli.views import View, with_view
 
 if TYPE_CHECKING:
     from callsheet.cli.remote import ApiClient
@@ -29,6 +30,7 @@ def list_jobs(
     execution: Annotated[str | None, typer.Option(help="Id of an execution")] = None,
     since: Since = None,
     until: Until = None,
+    view: View = None,
     limit: Annotated[int, typer.Option(min=1, max=200, help="Maximum number of jobs")] = 20,
     cursor: Annotated[str | None, typer.Option(help="Cursor of the next page")] = None,
     as_json: Json = False,
@@ -41,18 +43,17 @@ def list_jobs(
     from callsheet.cli.time_options import moment
 
     with connect(url, api_key) as client:
-        page = client.get(
-            "/api/jobs",
-            status=statuses or None,
-            operation=operation,
-            queue=queue,
-            errorCode=error_code,
-            execution=execution and find_execution_id(client, execution),
-            createdAfter=moment(since) if since else None,
-            createdBefore=moment(until) if until else None,
-            limit=limit,
-            cursor=cursor,
-        )
+        given = {
+            "status": statuses or None,
+            "operation": operation,
+            "queue": queue,
+            "errorCode": error_code,
+            "execution": execution and find_execution_id(client, execution),
+            "createdAfter": moment(since) if since else None,
+            "createdBefore": moment(until) if until else None,
+        }
+        filters = with_view(client, "jobs", view, {name: value for name, value in given.items() if value is not None})
+        page = client.get("/api/jobs", **filters, limit=limit, cursor=cursor)
     if as_json:
         show_json(page)
         return

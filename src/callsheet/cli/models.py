@@ -66,8 +66,7 @@ def _show_offers(record: "ModelRecord") -> None:
     for offer in record.offers:
         show("")
         show(f"{offer.provider}, as {offer.model}: {'ready' if offer.ready else offer.why_not or _NOT_READY}")
-        if offer.price:
-            show(f"Price: {offer.price}")
+        show(f"Price: {offer.price_text}")
         rows = [(p.name, p.kind, _needed(p), _bounds(p), p.description) for p in offer.parameters]
         show_columns(("INPUT", "KIND", "DEFAULT", "TAKES", "WHAT IT IS"), rows)
 
@@ -78,12 +77,11 @@ def _records() -> "list[ModelRecord]":
     from callsheet.cli.bootstrap import load_settings
     from callsheet.providers.catalog import discover_providers
     from callsheet.providers.listing import list_models
-    from callsheet.providers.registry import read_registry
 
     async def read() -> "list[ModelRecord]":
         settings = load_settings()
         async with discover_providers(settings) as providers:
-            return list_models(read_registry(settings.models_file), providers)
+            return list_models(providers, settings)
 
     return asyncio.run(read())
 

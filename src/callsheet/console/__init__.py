@@ -18,16 +18,19 @@ from callsheet.console import (
     job_moves,
     jobs,
     login,
+    models,
     new,
     plans,
     providers,
     queues,
     schedules,
     streams,
+    views,
     webhooks,
     winners,
     workers,
 )
+from callsheet.console.shared_reads import SharedReads
 
 ROUTERS = tuple(
     module.router
@@ -44,12 +47,14 @@ ROUTERS = tuple(
         job_moves,
         jobs,
         login,
+        models,
         new,
         plans,
         providers,
         queues,
         schedules,
         streams,
+        views,
         webhooks,
         winners,
         workers,
@@ -62,4 +67,5 @@ def install(app: FastAPI) -> None:
     """Add the pages and their static files to an app. They are left out of the OpenAPI document."""
     for router in ROUTERS:
         app.include_router(router, include_in_schema=False)
+    app.state.shared_reads = SharedReads()
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")

@@ -11,6 +11,7 @@ from callsheet.console.copies import copies_of
 from callsheet.console.execution_filters import Filters, query_of
 from callsheet.console.execution_parts import execution_fragments, graph_frame, log_fragments
 from callsheet.console.responses import CheckedForm, RuntimeDep, csrf_token, page_response
+from callsheet.console.views import views_of
 from callsheet.domain.records import QueueRecord
 from callsheet.domain.statuses import EXECUTION_ENDED, JobStatus
 from callsheet.engine.jobs.cancel import cancel_execution, cancel_job
@@ -20,6 +21,7 @@ from callsheet.engine.reads.execution_page import MAX_NODES, JobsOfPage, newest_
 from callsheet.engine.reads.executions import ExecutionFilter, count_executions, list_executions
 from callsheet.engine.reads.jobs import get_job
 from callsheet.engine.reads.queues import list_queues
+from callsheet.engine.retention.delete import delete_execution
 from callsheet.processes.plan_thread import in_plan_thread
 
 router = APIRouter()
@@ -45,8 +47,8 @@ AskedJobs = Annotated[JobsOfPage, Depends(_asked_jobs)]
 @router.get("/executions")
 async def list_page(request: Request, runtime: RuntimeDep, filters: Filters, before: UUID | None = None) -> Response:
     """Show executions, newest first, with the filters of the API."""
-    found = await list_executions(runtime.database, filters, before=before, limit=PAGE_SIZE + 1)
-    queues = await list_queues(runtime.database, runtime.catalog)
+    found = await list_executions(runtime.reads, filters, before=before, limit=PAGE_SIZE + 1)
+    queues = await list_queues(runtime.reads, runtime.catalog)
     last = found[PAGE_SIZE - 1].execution_id if len(found) > PAGE_SIZE else None
     return page_response(
         request,
@@ -54,7 +56,8 @@ async def list_page(request: Request, runtime: RuntimeDep, filters: Filters, bef
         executions=found[:PAGE_SIZE],
         filters=filters,
         filtered=filters != ExecutionFilter(),
-        counts=await count_executions(runtime.database, most=MOST_COUNTED),
+        views=await views_of(runtime, request.state.caller, filters),
+        counts=await count_executions(runtime.reads, most=MOST_COUNTED),
         most=MOST_COUNTED,
         operations=sorted(operation.name for operation in runtime.catalog.operations()),
         queues=[queue.name for queue in queues],
@@ -127,6 +130,14 @@ async def retry(execution_id: UUID, form: CheckedForm, runtime: RuntimeDep) -> R
     limits = limits_of(runtime.settings)
     await retry_execution(runtime.database, execution_id, resubmit="resubmit" in form, limits=limits)
     return _redirect_to(execution_id)
+
+
+@router.post("/executions/{execution_id}/delete")
+async def delete(request: Request, execution_id: UUID, form: CheckedForm, runtime: RuntimeDep) -> Response:
+    """Delete an ended execution with its jobs, events, logs and files."""
+    del form
+    await delete_execution(runtime.database, runtime.storage, execution_id)
+    return page_response(request, "deleted.html", execution_id=execution_id)
 
 
 @router.post("/jobs/{job_id}/cancel")

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -46,22 +46,42 @@ def row_id(item: Any) -> str:
     return str(item.id if hasattr(item, "id") else item.name)
 
 
+class RenderedFragments:
+    """The fragments of a page with their digests and messages, which many open pages can share."""
+
+    def __init__(self, fragments: Iterable[Fragment]) -> None:
+        self._fragments = list(fragments)
+        self.digests = {fragment.id: _digest(fragment) for fragment in self._fragments}
+        self._messages: dict[str, str] = {}
+
+    def changed(self, known: Mapping[str, bytes]) -> list[str]:
+        """Return the messages of those that are not known with their digest. Each is encoded once."""
+        return [self._message(each) for each in self._fragments if known.get(each.id) != self.digests[each.id]]
+
+    def _message(self, fragment: Fragment) -> str:
+        if fragment.id not in self._messages:
+            self._messages[fragment.id] = fragment.message()
+        return self._messages[fragment.id]
+
+
 class ChangedFragments:
     """Compares the fragments of a page with those that the page has."""
 
     def __init__(self) -> None:
-        self._known: dict[str, bytes] = {}
+        self._known: Mapping[str, bytes] = {}
 
-    def skip(self, fragments: list[Fragment]) -> None:
+    def skip(self, rendered: RenderedFragments) -> None:
         """Remember fragments that the page has."""
-        self._known = {fragment.id: _digest(fragment) for fragment in fragments}
+        self._known = rendered.digests
 
-    def changes(self, fragments: list[Fragment]) -> list[str]:
+    def changes(self, rendered: RenderedFragments) -> list[str]:
         """Return the data of messages that bring the page up to date."""
         known = self._known
-        self.skip(fragments)
-        gone = [removal(fragment_id) for fragment_id in known if fragment_id not in self._known]
-        return gone + [each.message() for each in fragments if known.get(each.id) != self._known[each.id]]
+        self.skip(rendered)
+        if known is rendered.digests:
+            return []
+        gone = [removal(fragment_id) for fragment_id in known if fragment_id not in rendered.digests]
+        return gone + rendered.changed(known)
 
 
 def _digest(fragment: Fragment) -> bytes:
@@ -73,7 +93,7 @@ async def changed_fragments(render: Callable[[], Awaitable[list[Fragment]]], *, 
     changed = ChangedFragments()
     while True:
         try:
-            for data in changed.changes(await render()):
+            for data in changed.changes(RenderedFragments(await render())):
                 yield f"data: {data}\n\n"
         except TRANSIENT_ERRORS:
             yield ": database unavailable, retrying\n\n"

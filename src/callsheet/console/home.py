@@ -19,6 +19,7 @@ from callsheet.domain.statuses import ExecutionStatus
 from callsheet.engine.reads.costs import sum_costs
 from callsheet.engine.reads.executions import ExecutionFilter, count_executions, list_executions
 from callsheet.engine.reads.overview import database_size, failures_since, queues_with_ready_jobs, waiting_groups
+from callsheet.engine.reads.resources import MachineWarning, current_resources, warnings_of
 from callsheet.engine.reads.workers import list_workers
 from callsheet.wiring import Runtime
 
@@ -45,7 +46,7 @@ async def stream(request: Request, runtime: RuntimeDep) -> Response:
 
 
 async def _fragments(runtime: Runtime) -> list[Fragment]:
-    database = runtime.database
+    database = runtime.reads
     counts = await count_executions(database, most=MOST_COUNTED)
     running = await list_executions(
         database, ExecutionFilter(statuses=[ExecutionStatus.RUNNING]), before=None, limit=_LISTED
@@ -64,9 +65,15 @@ async def _fragments(runtime: Runtime) -> list[Fragment]:
         _part("failures", failure_links[:_LISTED], sum(group.jobs for group in failures), since),
         _part("waiting", (await waiting_groups(database))[:_LISTED]),
         _part("unserved", await _unserved_queues(runtime)),
+        Fragment("home-high", render_macro("load_parts.html", "high", await _high(runtime))),
         _part("spent", spent[0] if spent else None),
         _part("room", disk, await database_size(database)),
     ]
+
+
+async def _high(runtime: Runtime) -> list[MachineWarning]:
+    """Return the warnings of workers."""
+    return warnings_of(await current_resources(runtime.database))[:_LISTED]
 
 
 def _part(name: str, *args: Any) -> Fragment:

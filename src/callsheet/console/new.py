@@ -25,6 +25,7 @@ from callsheet.engine.reads.execution_plan import MOST_JOBS, plan_of_execution
 from callsheet.files.receiver_urls import callback_problems
 from callsheet.operation_api.contract import Operation
 from callsheet.processes.plan_thread import in_plan_thread
+from callsheet.providers.registry import read_registry
 from callsheet.ready_plans.example_plans import example_plans
 from callsheet.wiring import Runtime
 
@@ -176,12 +177,19 @@ def _fields(operation: Operation) -> list[FormField]:
     return fields_of(operation.params.model_json_schema())
 
 
+def _models(runtime: Runtime) -> list[tuple[str, str]]:
+    """Return the ids and names of the models, which are cached until their file changes."""
+    registry = read_registry(runtime.settings.models_file)
+    return [(model_id, registry[model_id].name) for model_id in sorted(registry)]
+
+
 def _page(request: Request, runtime: Runtime, shown: NewExecution, *, status: int = 200, example: str = "") -> Response:
     return page_response(
         request,
         "new.html",
         status=status,
         operations=runtime.catalog.operations(),
+        models=_models(runtime),
         examples=_examples(),
         example=example,
         shown=shown,

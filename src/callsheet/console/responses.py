@@ -39,6 +39,11 @@ class _Routes(Protocol):
 def csrf_token(request: Request) -> FormToken:
     """Return the CSRF token of the forms that a request shows."""
     tokens: FormTokens = request.app.state.form_tokens
+    return form_token(request, tokens.create(request.cookies.get(COOKIE)))
+
+
+def form_token(request: Request, token: str) -> FormToken:
+    """Return a token for forms that knows which forms the caller may send."""
     routes: _Routes = request.app.state.routes
     caller: Caller = request.state.caller
 
@@ -48,7 +53,7 @@ def csrf_token(request: Request) -> FormToken:
             return []
         return sorted(route.access.scopes)
 
-    return FormToken.create(tokens.create(request.cookies.get(COOKIE)), missing)
+    return FormToken.create(token, missing)
 
 
 def page_response(request: Request, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:

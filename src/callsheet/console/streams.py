@@ -2,9 +2,11 @@
 
 import asyncio
 import math
+import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import dataclass
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
@@ -12,9 +14,10 @@ from fastapi import APIRouter, Request, Response
 from callsheet.console.execution_filters import Filters
 from callsheet.console.execution_parts import execution_fragments, log_fragments
 from callsheet.console.executions import PAGE_SIZE, AskedJobs
-from callsheet.console.fragments import ChangedFragments, Fragment, changed_fragments
+from callsheet.console.fragments import ChangedFragments, Fragment, RenderedFragments, changed_fragments
 from callsheet.console.rendering import render_macro
-from callsheet.console.responses import RuntimeDep, csrf_token, stream_response
+from callsheet.console.responses import RuntimeDep, csrf_token, form_token, stream_response
+from callsheet.console.shared_reads import SharedReads
 from callsheet.db.outages import TRANSIENT_ERRORS
 from callsheet.db.statements import sql
 from callsheet.domain.statuses import EXECUTION_ENDED
@@ -33,6 +36,8 @@ _GROUP_SECONDS = 0.3
 _RENDER_SECONDS = 5.0
 """Wait reasons change without an event: a page is rendered again after this time."""
 _LOG_LINES = 200
+_TOKEN_MARK = secrets.token_hex(32)
+"""Marks the place of the token of forms in pages that callers share. It is secret: no text contains it."""
 
 
 @router.get("")
@@ -58,7 +63,7 @@ async def execution_stream(
     status, last = await status_and_last_event(runtime.database, execution_id)
     if status in EXECUTION_ENDED and after_event >= last:
         return Response(status_code=204)
-    view = _View(runtime, execution_id, asked, csrf_token(request))
+    view = _View(request, runtime, execution_id, asked)
     return stream_response(request, view.messages(after_event, after_line))
 
 
@@ -90,14 +95,42 @@ class _Rows:
         return known != self._last_events
 
 
-class _View:
-    """An open page of an execution."""
+@dataclass(frozen=True, slots=True)
+class _RenderedPage:
+    last_event: int
+    ended: bool
+    parts: RenderedFragments
 
-    def __init__(self, runtime: Runtime, execution_id: UUID, asked: JobsOfPage, token: str) -> None:
+
+@dataclass(frozen=True, slots=True)
+class _LogLines:
+    messages: list[str]
+    last: int
+    """Number of the last line."""
+    ended: bool
+
+
+def _render(page: ExecutionPage, token: str) -> _RenderedPage:
+    parts = (part for parts in execution_fragments(page, token).values() for part in parts)
+    return _RenderedPage(page.last_event, page.summary.status in EXECUTION_ENDED, RenderedFragments(parts))
+
+
+class _View:
+    """An open page of an execution.
+
+    What all pages of the same jobs show is read and rendered once, for callers of the same scopes, with a mark for
+    the token of their forms.
+    """
+
+    def __init__(self, request: Request, runtime: Runtime, execution_id: UUID, asked: JobsOfPage) -> None:
         self._runtime = runtime
         self._execution_id = execution_id
         self._asked = asked
-        self._token = token
+        self._token = str(csrf_token(request))
+        self._shared: SharedReads = request.app.state.shared_reads
+        self._marked = form_token(request, _TOKEN_MARK)
+        self._key = (execution_id, asked.root, asked.after, *(asked.statuses or ()))
+        self._scopes = frozenset(request.state.caller.scopes)
         self._changed = ChangedFragments()
 
     async def messages(self, after_event: int, after_line: int) -> AsyncIterator[str]:
@@ -106,23 +139,19 @@ class _View:
         while True:
             try:
                 # The log is read after the status: the lines of a run are stored before its end.
-                if time.monotonic() - rendered_at > _RENDER_SECONDS or await self._wait_for_event(shown):
-                    page = await read_execution_page(
-                        self._runtime.database, self._execution_id, self._asked, self._runtime.sign
-                    )
-                    parts = await in_plan_thread(self._render, page)
+                is_due = time.monotonic() - rendered_at > _RENDER_SECONDS
+                if is_due or await self._wait_for_event(shown):
+                    page = await self._rendered(shown if is_due else shown + 1)
                     if rendered_at == -math.inf and page.last_event == after_event:
-                        self._changed.skip(parts)
-                    for data in self._changed.changes(parts):
-                        yield f"id: {page.last_event}\ndata: {data}\n\n"
+                        self._changed.skip(page.parts)
+                    for data in self._changed.changes(page.parts):
+                        yield f"id: {page.last_event}\ndata: {data.replace(_TOKEN_MARK, self._token)}\n\n"
                     shown, rendered_at = page.last_event, time.monotonic()
-                    ended = page.summary.status in EXECUTION_ENDED
-                log = await job_log_page(
-                    self._runtime.database, self._execution_id, None, after=after_line, limit=_LOG_LINES
-                )
-                for part in log_fragments(list(zip(log.numbers, log.lines, strict=True))):
-                    yield f"data: {part.message()}\n\n"
-                after_line = log.numbers[-1] if log.numbers else after_line
+                    ended = page.ended
+                log = await self._log(after_line)
+                for message in log.messages:
+                    yield message
+                after_line = log.last
                 if ended and log.ended:
                     yield f"id: {shown}\nevent: ended\ndata: \n\n"
                     return
@@ -130,8 +159,29 @@ class _View:
                 yield ": database unavailable, retrying\n\n"
                 await asyncio.sleep(_POLL_SECONDS)
 
-    def _render(self, page: ExecutionPage) -> list[Fragment]:
-        return [part for parts in execution_fragments(page, self._token).values() for part in parts]
+    async def _rendered(self, least_event: int) -> "_RenderedPage":
+        """Return the page with at least the events up to a number, if there are so many."""
+
+        async def render() -> _RenderedPage:
+            page = await read_execution_page(
+                self._runtime.database, self._execution_id, self._asked, self._runtime.sign
+            )
+            return await in_plan_thread(_render, page, self._marked)
+
+        key = ("page", *self._key, self._scopes)
+        return await self._shared.get(key, render, is_fresh=lambda page: page.last_event >= least_event)
+
+    async def _log(self, after: int) -> "_LogLines":
+        """Return the log lines after a number."""
+
+        async def read() -> _LogLines:
+            database = self._runtime.database
+            page = await job_log_page(database, self._execution_id, None, after=after, limit=_LOG_LINES)
+            parts = log_fragments(list(zip(page.numbers, page.lines, strict=True)))
+            messages = [f"data: {part.message()}\n\n" for part in parts]
+            return _LogLines(messages, page.numbers[-1] if page.numbers else after, page.ended)
+
+        return await self._shared.get(("log", self._execution_id, after), read, is_fresh=lambda _: True)
 
     async def _wait_for_event(self, after: int) -> bool:
         """Return whether there is an event after `after`, at the latest after a second."""

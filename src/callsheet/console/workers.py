@@ -1,4 +1,4 @@
-"""The page of workers: what they do, and how many slots their lanes have."""
+"""The page of workers: what they do, how many slots their lanes have, and the load of their machines."""
 
 from collections import defaultdict
 from uuid import UUID
@@ -7,18 +7,24 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from callsheet.console.fragments import Fragment, changed_fragments
+from callsheet.console.load_chart import HEIGHT, WIDTH, chart_lines
 from callsheet.console.rendering import render_macro
 from callsheet.console.responses import CheckedForm, RuntimeDep, csrf_token, page_response, stream_response
+from callsheet.domain.clock import shared_now
 from callsheet.domain.errors import Problem, ProblemList
 from callsheet.engine.fleet.worker_lanes import set_lanes
 from callsheet.engine.fleet.worker_stop import drain_worker, stop_worker
 from callsheet.engine.reads.overview import RunningJob, running_jobs
+from callsheet.engine.reads.resources import resource_histories
 from callsheet.engine.reads.workers import list_workers
 from callsheet.wiring import Runtime
 
 router = APIRouter(prefix="/console/workers")
 
 _REFRESH_SECONDS = 2.0
+_REFRESH_CHARTS_SECONDS = 20.0
+_MAX_CHARTS = 50
+"""Workers whose load is drawn."""
 _MAX_SLOTS = 10_000
 _SHOWN_JOBS = 10
 """Running jobs of one worker."""
@@ -27,7 +33,8 @@ _SHOWN_JOBS = 10
 @router.get("")
 async def page(request: Request, runtime: RuntimeDep) -> Response:
     """Show the workers, live ones first, with their running jobs."""
-    return page_response(request, "workers.html", rows=await _rows(runtime, csrf_token(request)))
+    rows, charts = await _rows(runtime, csrf_token(request)), await _charts(runtime)
+    return page_response(request, "workers.html", rows=rows, charts=charts)
 
 
 @router.get("/stream")
@@ -35,6 +42,12 @@ async def stream(request: Request, runtime: RuntimeDep) -> Response:
     """Stream the changed workers."""
     token = csrf_token(request)
     return stream_response(request, changed_fragments(lambda: _rows(runtime, token), every=_REFRESH_SECONDS))
+
+
+@router.get("/load/stream")
+async def stream_load(request: Request, runtime: RuntimeDep) -> Response:
+    """Stream the changed charts."""
+    return stream_response(request, changed_fragments(lambda: _charts(runtime), every=_REFRESH_CHARTS_SECONDS))
 
 
 @router.post("/{worker_id}/lanes")
@@ -85,4 +98,20 @@ async def _rows(runtime: Runtime, token: str) -> list[Fragment]:
             "workers",
         )
         for worker in await list_workers(runtime.database)
+    ]
+
+
+async def _charts(runtime: Runtime) -> list[Fragment]:
+    """Return the load of the machines of live workers in the last day."""
+    workers = [worker for worker in await list_workers(runtime.database) if worker.resources is not None]
+    shown = [worker for worker in workers if worker.status != "lost"][:_MAX_CHARTS]
+    histories = await resource_histories(runtime.database, [worker.id for worker in shown])
+    # A whole minute, so that a chart changes only with its measurements.
+    now = shared_now().replace(second=0, microsecond=0)
+    charts = [(worker, chart_lines(histories[worker.id], now)) for worker in shown]
+    return [
+        Fragment(
+            f"load-{worker.id}", render_macro("load_parts.html", "chart", worker, lines, WIDTH, HEIGHT), "", "loads"
+        )
+        for worker, lines in charts
     ]

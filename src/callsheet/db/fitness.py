@@ -9,7 +9,7 @@ from pathlib import Path
 import asyncpg
 
 from callsheet.db.address import DatabaseAddress
-from callsheet.db.migrations import HEAD
+from callsheet.db.compatibility import accepts_this_version
 from callsheet.db.pooler import refuse_transaction_pooling
 from callsheet.db.session import open_session
 from callsheet.domain.errors import CallsheetError, ConfigurationError, DatabaseUnavailable
@@ -65,6 +65,13 @@ class DatabaseState:
     views: list[str]
     revision: str | None = None
     """Revision of the schema, or None if it has none or cannot be read."""
+    oldest_code: str | None = None
+    """Revision of the oldest version of Callsheet that the schema accepts; None if it does not say."""
+
+    @property
+    def accepts_this_version(self) -> bool:
+        """Whether this version may use the schema."""
+        return accepts_this_version(self.revision, self.oldest_code)
 
 
 async def inspect(address: DatabaseAddress) -> DatabaseState:
@@ -91,11 +98,14 @@ async def _connect(address: DatabaseAddress) -> asyncpg.Connection:
 
 async def _read_state(connection: asyncpg.Connection, address: DatabaseAddress) -> DatabaseState:
     row = await connection.fetchrow(_STATE, [address.schema, address.reporting_schema])
-    revision = None
+    revision = oldest_code = None
     readable = address.schema in row["usable_schemas"] and "alembic_version" not in row["forbidden_tables"]
     if readable and "alembic_version" in row["tables"]:
         revision = await connection.fetchval("SELECT version_num FROM alembic_version")
-    return DatabaseState(major_version=connection.get_server_version().major, **dict(row), revision=revision)
+        if "schema_compatibility" in set(row["tables"]) - set(row["forbidden_tables"]):
+            oldest_code = await connection.fetchval("SELECT oldest_code FROM schema_compatibility")
+    version = connection.get_server_version().major
+    return DatabaseState(major_version=version, **dict(row), revision=revision, oldest_code=oldest_code)
 
 
 def require_writable(state: DatabaseState, address: DatabaseAddress) -> None:
@@ -147,13 +157,13 @@ def require_upgradable(state: DatabaseState, address: DatabaseAddress) -> None:
 
 
 def require_usable(state: DatabaseState, address: DatabaseAddress) -> None:
-    """Raise ConfigurationError unless the schema has the revision of this version, and the role may use its tables."""
+    """Raise ConfigurationError for what Callsheet cannot use, and for tables of this version that the role may not."""
     require_fitness(state, address)
     if address.schema in state.schemas and address.schema not in state.usable_schemas:
         raise _forbidden(state, address, f"use the schema {address.schema}", _grants(state, address))
     if foreign := _foreign(state):
         raise foreign_objects(address, foreign)
-    if "alembic_version" in state.forbidden_tables or (state.revision == HEAD and state.forbidden_tables):
+    if "alembic_version" in state.forbidden_tables or (state.accepts_this_version and state.forbidden_tables):
         tables = ", ".join(state.forbidden_tables[:3]) + (", …" if len(state.forbidden_tables) > 3 else "")
         raise _forbidden(state, address, f"read and write the tables {tables}", _grants(state, address))
 

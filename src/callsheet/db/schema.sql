@@ -35,7 +35,8 @@ CREATE INDEX executions_by_status ON executions (status, id DESC);
 CREATE INDEX executions_with_callback ON executions (id) WHERE callback_url IS NOT NULL;
 CREATE INDEX executions_videos ON executions (id) WHERE metadata ->> 'videos' = 'shown';
 CREATE INDEX executions_of_keys ON executions (api_key) WHERE api_key IS NOT NULL AND status IN ('queued', 'running');
-CREATE INDEX executions_paid ON executions (created_at, api_key) WHERE estimated_cost IS NOT NULL;
+CREATE INDEX executions_reserving ON executions (api_key)
+    WHERE estimated_cost IS NOT NULL AND status IN ('queued', 'running');
 CREATE INDEX executions_awaiting_place ON executions (api_key, id) WHERE awaits_place AND status = 'queued';
 
 -- Keys live as long as their execution. That of an API key: its id, a line break, the key.
@@ -164,6 +165,18 @@ CREATE TABLE plan_runs (
 );
 CREATE INDEX plan_runs_by_plan ON plan_runs (plan_name, execution_id DESC) WHERE plan_name IS NOT NULL;
 CREATE INDEX plan_runs_by_batch ON plan_runs (batch_id, position) WHERE batch_id IS NOT NULL;
+
+-- Named filters of lists. The names are those of the API, and the values as in its query.
+CREATE TABLE saved_views (
+    id         uuid PRIMARY KEY,
+    owner      text,                  -- user:ID, key:ID or local; null: shared by all
+    list       text NOT NULL CHECK (list IN ('executions', 'jobs')),
+    name       text NOT NULL,
+    filter     jsonb NOT NULL,
+    created_by text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    UNIQUE NULLS NOT DISTINCT (owner, list, name)
+);
 
 -- Plans that are run at times, and what became of each time.
 CREATE TABLE schedules (
@@ -407,6 +420,53 @@ CREATE TABLE object_deletions (
     requested timestamptz NOT NULL DEFAULT now()
 );
 
+-- Temporary files of each machine, as the processes there have measured them, and the last clean-up that removed some.
+CREATE TABLE scratch_spaces (
+    host            text NOT NULL,
+    folder          text NOT NULL,
+    measured_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    bytes           bigint NOT NULL,          -- of everything
+    live_bytes      bigint NOT NULL,          -- of it, what live processes have
+    removable_files bigint NOT NULL,          -- what the next clean-up removes
+    removable_bytes bigint NOT NULL,
+    max_bytes       bigint NOT NULL,
+    cleaned_at      timestamptz,
+    removed_files   bigint NOT NULL DEFAULT 0,
+    removed_bytes   bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (host, folder)
+);
+
+-- Searches of the storage for files that nothing names. Only the newest one is kept.
+CREATE TABLE orphan_searches (
+    id             uuid PRIMARY KEY,
+    status         text NOT NULL DEFAULT 'searching'
+                   CHECK (status IN ('searching', 'found', 'deleting', 'deleted', 'failed')),
+    modified_before timestamptz NOT NULL,     -- younger files are no orphans
+    listed         bigint NOT NULL DEFAULT 0, -- files of the storage that were compared with the tables
+    deleted        bigint NOT NULL DEFAULT 0,
+    deleted_bytes  bigint NOT NULL DEFAULT 0,
+    kept           bigint NOT NULL DEFAULT 0, -- orphans that were replaced or named between search and deletion
+    error          text,
+    requested_by   text NOT NULL,
+    created_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    found_at       timestamptz,               -- end of the search
+    finished_at    timestamptz,               -- end of the deletion
+    owner          uuid,                      -- server process that searches or deletes
+    owned_until    timestamptz NOT NULL DEFAULT '-infinity' -- after this time, another one takes it over
+);
+
+CREATE TABLE orphaned_objects (
+    search      uuid NOT NULL REFERENCES orphan_searches ON DELETE CASCADE,
+    key         text NOT NULL,
+    kind        text NOT NULL CHECK (kind IN ('job', 'upload', 'direct_upload', 'check', 'unfinished')),
+    token       text NOT NULL,     -- id of the job or upload, or SHA-256: part of every text that names the file
+    texts       text[] NOT NULL,   -- the key as JSON and URLs contain it
+    size        bigint NOT NULL,
+    modified_at timestamptz NOT NULL,
+    PRIMARY KEY (search, key)
+);
+CREATE INDEX orphaned_objects_by_token ON orphaned_objects (search, token);
+
 -- Costs of deleted executions by day, key and model, so that sums and budgets stay right.
 CREATE TABLE deleted_costs (
     day         date NOT NULL,     -- of the submissions, in UTC
@@ -528,8 +588,33 @@ CREATE TABLE workers (
     healthy_since timestamptz NOT NULL DEFAULT now(), -- no heartbeat has been late since then
     stopping      boolean NOT NULL DEFAULT false,
     lost_at       timestamptz,
-    stop_requested_at timestamptz      -- a person wants the process to end
+    stop_requested_at timestamptz,     -- a person wants the process to end
+    configured_lanes jsonb NOT NULL DEFAULT '{}' -- queue → slots without what was set by hand
 ) WITH (autovacuum_vacuum_threshold = 50, autovacuum_vacuum_scale_factor = 0);
+
+-- Measurements of the machines of workers, for a day. No foreign key: the history of a worker outlives it.
+CREATE TABLE resource_samples (
+    worker_id   uuid NOT NULL,    -- of workers, as long as the worker runs
+    thinned     boolean NOT NULL DEFAULT false, -- several measurements as one: their average and their highest values
+    at          timestamptz NOT NULL, -- of the measurement; thinned: start of the period
+    worker_name text NOT NULL,
+    seconds     integer NOT NULL, -- length of the period
+    levels      jsonb NOT NULL,   -- resource → [average, highest] in percent
+    sample      jsonb,            -- the whole measurement; null: thinned
+    PRIMARY KEY (worker_id, thinned, at),
+    CHECK (thinned = (sample IS NULL))
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
+CREATE INDEX resource_samples_by_time ON resource_samples (thinned, at);
+CREATE INDEX resource_samples_by_name ON resource_samples (worker_name, at);
+
+-- Lanes that were set by hand. They apply to later workers of the same name, too.
+CREATE TABLE worker_lanes (
+    worker_name text NOT NULL,
+    queue       text NOT NULL,
+    slots       integer NOT NULL CHECK (slots >= 0),
+    seen_at     timestamptz NOT NULL DEFAULT now(), -- when there last was a worker of this name
+    PRIMARY KEY (worker_name, queue)
+);
 
 -- Public base URLs of running API servers, for workers without one of their own.
 CREATE TABLE public_urls (
@@ -564,6 +649,16 @@ CREATE TABLE metric_cursor (
     counted_until timestamptz NOT NULL
 );
 INSERT INTO metric_cursor (counted_until) VALUES (now());
+
+-- What happened in each queue in each minute of the last hour, counted together with metric_totals.
+CREATE TABLE queue_minutes (
+    queue     text NOT NULL,
+    minute    timestamptz NOT NULL,
+    started   bigint NOT NULL,
+    ended     bigint NOT NULL,
+    durations bigint[] NOT NULL, -- runs that succeeded or failed, in each bucket of the histograms
+    PRIMARY KEY (queue, minute)
+) WITH (fillfactor = 70, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0);
 
 -- Receivers of chosen events. Their secrets are derived from the signing key, and not stored.
 CREATE TABLE webhook_endpoints (
@@ -886,6 +981,12 @@ CREATE TABLE ad_winners (
 );
 CREATE INDEX ad_winners_changes ON ad_winners (tenant, version, number);
 CREATE INDEX ad_winners_by_model ON ad_winners (tenant, model, ad) WHERE vector IS NOT NULL;
+
+-- Which versions may use the schema. One row, written by each upgrade.
+CREATE TABLE schema_compatibility (
+    only_row    boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    oldest_code text NOT NULL -- revision of the oldest version of Callsheet that may use this schema
+);
 
 -- Views in the words of other systems: `processing`, `completed`, `completed_at`. Callsheet does not read them.
 

@@ -11,6 +11,7 @@ from callsheet.domain.costs import CostEstimate, CostSource
 from callsheet.domain.error_codes import JobErrorCode, ProblemCode
 from callsheet.domain.model import Model
 from callsheet.domain.moves import Move
+from callsheet.domain.resources import Resources
 from callsheet.domain.statuses import ExecutionStatus, JobStatus
 from callsheet.domain.wait_reasons import WaitReason
 
@@ -249,6 +250,7 @@ class WorkerRecord(Model):
     pid: int
     version: str
     lanes: dict[str, int] = Field(description="Queue → number of slots")
+    configured_lanes: dict[str, int] = Field(default_factory=dict, description="The same without what was set by hand")
     operations: list[str] = Field(description="Operations whose needs the worker meets")
     only_reserved: bool = Field(
         False, description="It runs only jobs that are reserved for it, as the worker of `callsheet run` does"
@@ -257,6 +259,9 @@ class WorkerRecord(Model):
     started_at: datetime
     heartbeat_at: datetime
     status: Literal["working", "stopping", "lost"]
+    resources: Resources | None = Field(
+        None, description="The newest measurement of its machine; null: a polled worker, or none yet"
+    )
 
 
 class IntakeRecord(Model):
@@ -295,6 +300,17 @@ class QueueRecord(Model):
     on_hold: int = Field(0, description="Jobs that a person holds")
     oldest_queued_at: datetime | None = None
     slots: int = Field(description="Slots of all live workers, without workers of single executions")
+    workers: int = Field(0, description="Number of these workers that have a slot for the queue")
+    started_per_minute: float = Field(0, description="Jobs that started, in the last 5 minutes")
+    ended_per_minute: float = Field(
+        0, description="Jobs that succeeded, failed or were cancelled, in the last 5 minutes"
+    )
+    duration_p50: float | None = Field(
+        None,
+        description="Median duration in seconds of the runs that succeeded or failed in the last hour, by a histogram; "
+        "null: there was none",
+    )
+    duration_p95: float | None = Field(None, description="The same for 95 % of the runs")
     operations: list[str] = Field(description="Operations whose jobs use this queue")
 
 

@@ -19,8 +19,9 @@ Origin = Literal["api", "settings", "included"]
 """Where a schedule comes from. `settings`: the file of CALLSHEET_SCHEDULES_FILE; `included`: Callsheet brings it."""
 
 
-ServerTask = Literal["clean-up"]
-"""`clean-up`: delete what the retention rules no longer keep."""
+ServerTask = Literal["clean-up", "resource-watch"]
+"""`clean-up`: delete what the retention rules no longer keep. `resource-watch`: thin the measurements of workers, and
+summarize the newest ones."""
 
 
 class Missed(StrEnum):

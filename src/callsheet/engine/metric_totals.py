@@ -18,6 +18,7 @@ from callsheet.db.database import Connection, Database
 from callsheet.db.outages import TRANSIENT_ERRORS
 from callsheet.db.statements import sql
 from callsheet.domain.events import WORKER_LOST
+from callsheet.engine.queue_minutes import add_queue_minutes
 from callsheet.metrics import catalog
 from callsheet.metrics.catalog import SECONDS, Metric
 from callsheet.metrics.changes import Change, take_changes
@@ -96,6 +97,7 @@ async def _count_part(connection: Connection, since: datetime, countable: dateti
     changes = merged(change for row in rows for change in _changes_of(row))
     if changes:
         await _add(connection, *zip(*changes, strict=True))
+    await add_queue_minutes(connection, rows, until)
     await sql.move_event_count(connection, until=until)
     return until < countable
 

@@ -156,6 +156,8 @@ async def delete_upload(database: Database, storage: Storage, upload_id: UUID) -
         execution = await sql.execution_that_uses_upload(connection, key=upload.key)
         if execution is not None:
             raise InvalidState(f"The execution {execution} has not ended and uses the upload; cancel it first.")
+        if not await sql.may_delete_files(connection):
+            raise InvalidState("A backup is being made, which needs the file; delete it afterwards.")
         await storage.delete([upload.key, upload.direct_key])
         await sql.delete_uploads(connection, ids=[upload_id])
 
@@ -163,12 +165,14 @@ async def delete_upload(database: Database, storage: Storage, upload_id: UUID) -
 async def delete_expired_uploads(database: Database, storage: Storage, *, max_age: timedelta) -> int:
     """Delete uploads that were not used for this time and that no unfinished execution names. Return their number.
 
-    Raises StorageUnreachable.
+    While a backup is made, which may need them, they stay. Raises StorageUnreachable.
     """
     deleted = 0
     while True:
         # The rows stay locked until the files are deleted, so that no client finds such an upload complete.
         async with database.transaction() as connection:
+            if not await sql.may_delete_files(connection):
+                return deleted
             rows = await sql.lock_expired_uploads(connection, max_age=max_age.total_seconds(), limit=_BATCH_SIZE)
             await storage.delete([row["key"] for row in rows])
             await storage.delete([f"{UPLOADS}/incoming/{row['id']}" for row in rows])

@@ -156,8 +156,13 @@ class Outcome:
 
 
 def result_of(outcome: Outcome) -> dict[str, Any]:
-    """Return the result of an execution: `url` and `key` of the published file, and all artifacts."""
-    result: dict[str, Any] = {"executionId": str(outcome.execution.execution_id), "status": "succeeded"}
+    """Return the result of an execution: `url` and `key` of the published file, and all artifacts.
+
+    It begins with the result of the job that `metadata.resultOf` names.
+    """
+    named = outcome.results.get(str(outcome.execution.metadata.get("resultOf")))
+    result: dict[str, Any] = dict(named) if isinstance(named, dict) else {}
+    result |= {"executionId": str(outcome.execution.execution_id), "status": "succeeded"}
     for first in outcome.published[:1]:
         result |= {"url": first.url, "key": first.key, "expiresAt": first.expires_at.isoformat()}
     result["artifacts"] = [

@@ -1,36 +1,9 @@
 """The end of an execution in the words of queues whose producers wait for a result or an error."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from callsheet.domain.records import StoredArtifact
 from callsheet.intake.contract import Outcome, Rejection
-
-
-def job_result(outcome: Outcome) -> dict[str, Any]:
-    """Return the value that the producer receives: `url` and `key` of the published file, and all artifacts.
-
-    It begins with the result of the job that `metadata.resultOf` names.
-    """
-    named = outcome.results.get(str(outcome.execution.metadata.get("resultOf")))
-    result: dict[str, Any] = dict(named) if isinstance(named, dict) else {}
-    result |= {"executionId": str(outcome.execution.execution_id), "status": "succeeded"}
-    for first in outcome.published[:1]:
-        result |= {"url": first.url, "key": first.key, "expiresAt": first.expires_at.isoformat()}
-    result["artifacts"] = [_artifact_record(artifact) for artifact in outcome.artifacts]
-    return result
-
-
-def _artifact_record(artifact: StoredArtifact) -> dict[str, Any]:
-    return {
-        "name": artifact.name,
-        "jobId": artifact.job_id,
-        "url": artifact.url,
-        "key": artifact.key,
-        "mediaType": artifact.media_type,
-        "size": artifact.size,
-        "sha256": artifact.sha256,
-    }
 
 
 def main_file(artifacts: Sequence[StoredArtifact]) -> StoredArtifact | None:

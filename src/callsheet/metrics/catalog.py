@@ -59,6 +59,9 @@ QUEUE_OLDEST_WAIT = _gauge(
     "callsheet_queue_oldest_wait_seconds", "Time since the oldest queued job became ready", "queue"
 )
 QUEUE_SLOTS = _gauge("callsheet_queue_slots", "Slots of working workers", "queue")
+QUEUE_DESIRED_WORKERS = _gauge(
+    "callsheet_queue_desired_workers", "Workers that the queue should have, by its jobs and their waits", "queue"
+)
 QUEUE_PAUSED = _gauge("callsheet_queue_paused", "1: the queue is paused", "queue")
 EXECUTIONS_OPEN = _gauge("callsheet_executions_open", "Executions that have not ended: queued or running", "status")
 EXECUTIONS = _counter("callsheet_executions_total", "Executions by status: submitted, and how they ended", "status")
@@ -92,6 +95,16 @@ CLAIMS = _counter("callsheet_claims_total", "Searches of workers for jobs; found
 WORKERS = _gauge("callsheet_workers", "Worker processes: working, stopping, or lost in the last 24 hours", "status")
 WORKER_RUNNING = _gauge("callsheet_worker_running_jobs", "Jobs that run on a live worker", "worker")
 WORKER_SLOTS = _gauge("callsheet_worker_slots", "Slots of all lanes of a live worker", "worker")
+WORKER_RESOURCES = _gauge(
+    "callsheet_worker_resource_ratio",
+    "Use of the machine of a live worker, 0 to 1. resource: cpu, memory, disk:data, disk:scratch (working files, on "
+    "another file system), gpu:0, gpu-memory:0",
+    "worker",
+    "resource",
+)
+WORKER_WARNINGS = _gauge(
+    "callsheet_worker_resource_high", "1: a live worker warns that this resource is used too much", "worker", "resource"
+)
 PROVIDER_JOBS = _gauge("callsheet_provider_jobs_waiting", "Jobs that wait for a task of a provider", "provider")
 PROVIDER_POLL_LAG = _gauge(
     "callsheet_provider_poll_lag_seconds", "Time since the most overdue poll should have been sent", "provider"

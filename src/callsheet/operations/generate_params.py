@@ -1,6 +1,6 @@
 """Params of `generate`, validated against the model registry of the settings."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Self
 
 from pydantic import AliasChoices, ConfigDict, Field, ValidationInfo, model_validator
@@ -81,6 +81,14 @@ class GenerateParams(Model):
             Problem(f"inputs.{p.path}" if p.path in self.inputs or p.path not in fields else p.path, p.code, p.message)
             for p in problems
         ]
+
+
+def input_params(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the params that give a model these inputs: those that many models have are params of their own."""
+    own = {to_camel(name) for name in GenerateParams.model_fields if name not in _NOT_INPUTS}
+    named = {name: value for name, value in inputs.items() if name in own}
+    others = {name: value for name, value in inputs.items() if name not in own}
+    return {**named, **({"inputs": others} if others else {})}
 
 
 def _to_int(value: Any) -> Any:

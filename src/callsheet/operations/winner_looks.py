@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from callsheet.domain.errors import BadParams, FFmpegFailed, Problem
 from callsheet.domain.media_source import MediaSource
+from callsheet.files.scratch_folders import own_scratch_folder
 from callsheet.media.ffmpeg.binary import open_ffmpeg
 from callsheet.media.ffmpeg.runner import FFmpeg
 from callsheet.media.look.description import describe
@@ -54,8 +55,7 @@ async def read_example(
     `turns` limits the pictures that are measured at the same time. `field` names it in errors. Raises BadParams for
     what is no picture.
     """
-    folder = settings.scratch_dir
-    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    folder = own_scratch_folder(settings.scratch_dir)
     with TemporaryDirectory(prefix="example-", dir=folder, ignore_cleanup_errors=True) as name:
         path = Path(name) / "picture"
         size = 0

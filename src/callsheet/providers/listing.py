@@ -1,7 +1,11 @@
 """Description of the models for the API and the CLI, with the providers that are configured here."""
 
+from collections.abc import Mapping
+
 from pydantic import Field
 
+from callsheet.domain.did_you_mean import did_you_mean
+from callsheet.domain.errors import NotFound
 from callsheet.domain.model import Model
 from callsheet.providers.catalog import Providers
 from callsheet.providers.model_records import (
@@ -13,8 +17,9 @@ from callsheet.providers.model_records import (
     Parameter,
     WaitStrategy,
 )
-from callsheet.providers.prices import Price
-from callsheet.providers.registry import Registry
+from callsheet.providers.prices import Price, read_prices
+from callsheet.providers.registry import read_registry
+from callsheet.settings import Settings
 
 
 class ParameterRecord(Model):
@@ -44,6 +49,15 @@ class OfferRecord(Model):
     unit_price: Price | None = Field(None, description="Price as a number, if it is known")
     parameters: list[ParameterRecord]
 
+    @property
+    def price_text(self) -> str:
+        """The price for people: the number with its date, else what is known of it."""
+        if self.unit_price is not None:
+            return self.unit_price.text
+        if self.provider == LOCAL_COMFYUI:
+            return "runs on own servers"
+        return f"{self.price}; price not known" if self.price else "price not known"
+
 
 class ModelRecord(Model):
     """A model in the registry."""
@@ -57,14 +71,29 @@ class ModelRecord(Model):
     offers: list[OfferRecord] = Field(description="In order of preference")
 
 
-def list_models(registry: Registry, providers: Providers) -> list[ModelRecord]:
-    """Return the description of every model, sorted by id."""
-    return [describe_model(registry[model_id], providers) for model_id in sorted(registry)]
+Prices = Mapping[tuple[str, str], Price]
+"""Prices of the prices file, by provider and its name of the model: they take precedence over those of the registry."""
 
 
-def describe_model(model: GenerativeModel, providers: Providers) -> ModelRecord:
-    """Return the description of one model."""
-    offers = [_offer(offer, providers) for offer in model.offers]
+def list_models(providers: Providers, settings: Settings) -> list[ModelRecord]:
+    """Return the description of every model, sorted by id. Reads the models file and the prices file.
+
+    Raises ConfigurationError if one of them is invalid.
+    """
+    registry, prices = read_registry(settings.models_file), read_prices(settings.prices_file)
+    return [_model(registry[model_id], providers, prices) for model_id in sorted(registry)]
+
+
+def describe_model(model_id: str, providers: Providers, settings: Settings) -> ModelRecord:
+    """Return the description of a model by its id or an alias. Raises NotFound, and errors as `list_models`."""
+    registry = read_registry(settings.models_file)
+    if model_id not in registry:
+        raise NotFound(f"There is no model '{model_id}'{did_you_mean(model_id, registry) or '.'}")
+    return _model(registry[model_id], providers, read_prices(settings.prices_file))
+
+
+def _model(model: GenerativeModel, providers: Providers, prices: Prices) -> ModelRecord:
+    offers = [_offer(offer, providers, prices) for offer in model.offers]
     return ModelRecord(
         id=model.id,
         name=model.name,
@@ -76,7 +105,7 @@ def describe_model(model: GenerativeModel, providers: Providers) -> ModelRecord:
     )
 
 
-def _offer(offer: Offer, providers: Providers) -> OfferRecord:
+def _offer(offer: Offer, providers: Providers, prices: Prices) -> OfferRecord:
     why_not = None if offer.provider == LOCAL_COMFYUI else providers.why_not(offer.provider)
     return OfferRecord(
         provider=offer.provider,
@@ -86,7 +115,7 @@ def _offer(offer: Offer, providers: Providers) -> OfferRecord:
         why_not=why_not,
         waiting=offer.waiting,
         price=offer.price,
-        unit_price=offer.unit_price,
+        unit_price=prices.get((offer.provider, offer.model), offer.unit_price),
         parameters=[_parameter(name, parameter) for name, parameter in offer.parameters.items()],
     )
 

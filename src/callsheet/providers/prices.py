@@ -42,6 +42,13 @@ class Price(Model):
             raise ValueError("a price has either `amount`, or `by` with `amounts`")
         return self
 
+    @property
+    def text(self) -> str:
+        """The price for people, with its date: `$0.05 per second (2026-05-26)`."""
+        amounts = [f"${self.amount.normalize():f}"] if self.amount is not None else []
+        amounts += [f"${amount.normalize():f} at {value}" for value, amount in self.amounts.items()]
+        return f"{', '.join(amounts)} per {self.per} ({self.date.isoformat()})"
+
     def cost(self, inputs: Mapping[str, Any]) -> Decimal | None:
         """Return the cost of a request in US dollars; None if its inputs do not determine it."""
         amount = self.amounts.get(str(inputs.get(self.by))) if self.by is not None else self.amount

@@ -29,6 +29,7 @@ from callsheet.settings.logs import LogSettings
 from callsheet.settings.monitoring import MonitoringSettings
 from callsheet.settings.oidc import OidcSettings
 from callsheet.settings.outside_steps import OutsideStepSettings
+from callsheet.settings.resources import ResourceSettings
 from callsheet.settings.retention import RetentionSettings
 from callsheet.settings.schedules import ScheduleSettings
 from callsheet.settings.secret_files import read_secret_file
@@ -70,6 +71,7 @@ class Settings(
     AgentSettings,
     AdsSettings,
     MonitoringSettings,
+    ResourceSettings,
     TelemetrySettings,
     LogSettings,
     BaseSettings,

@@ -8,6 +8,10 @@ ALIASES: Mapping[str, str] = {
     # Names of the systems that Callsheet replaces.
     "DATABASE_URL": "database_url",
     "TEMP_DIR": "work_dir",
+    "RENDER_DIR": "render_dir",
+    "PREVIEW_DIR": "preview_dir",
+    "CLEANUP_AGE_DAYS": "temp_max_age",
+    "MAX_TEMP_SIZE_GB": "temp_max_bytes",
     "BUCKET_NAME": "s3_bucket",
     "BUCKET_ENDPOINT_URL": "s3_endpoint",
     "S3_URL": "s3_endpoint",
@@ -70,7 +74,14 @@ ALIASES: Mapping[str, str] = {
 """Variable → the setting that also reads it. Where one setting has several, the first one that is set counts."""
 
 POLLS = " polls"
-_UNITS = {"comfyui_timeout_ms": "ms", "comfyui_poll_interval_ms": "ms", "comfyui_max_poll_attempts": POLLS}
+GIGABYTES = " GB"
+_UNITS = {
+    "cleanup_age_days": "d",
+    "max_temp_size_gb": GIGABYTES,
+    "comfyui_timeout_ms": "ms",
+    "comfyui_poll_interval_ms": "ms",
+    "comfyui_max_poll_attempts": POLLS,
+}
 """Unit of aliases that are plain numbers of another unit than their setting."""
 
 

@@ -23,7 +23,8 @@ class IntakeSettings(BaseModel):
     )
     redis_url: SecretStr | None = Field(
         None,
-        description="Redis of the intakes, such as `redis://:PASSWORD@host:6379/0`. Unset: REDIS_HOST and REDIS_PORT",
+        description="Redis of the intakes, such as `redis://:PASSWORD@host:6379/0`. Unset: REDIS_HOST and REDIS_PORT. "
+        "If it is set, workers also publish the load of their machines there",
     )
     redis_host: str = Field("localhost", description="Host of Redis, if REDIS_URL is not set")
     redis_port: int = Field(6379, ge=1, le=65535, description="Port of Redis, if REDIS_URL is not set")

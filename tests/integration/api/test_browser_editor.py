@@ -65,6 +65,41 @@ async def test_a_plan_is_written_with_completions_and_submitted_by_keyboard(brow
     assert faults == []
 
 
+async def test_names_and_values_of_json_are_completed_with_their_quotes(browser, locked):  # noqa: F811
+    page, faults = await opened(browser, locked)
+    await log_in(page)
+    await page.goto("/console/new")
+    editor, options = page.get_by_label("Plan, as YAML or JSON"), page.get_by_role("listbox", name="Completions")
+    await editor.focus()
+
+    for text, first in (
+        ('{"jo', "jobs"),
+        ('[{"id": "a", "op', "operation"),
+        ('"extract-a', "extract-audio"),
+        (', "params": {"form', "format"),
+        ('"wa', "wav"),
+        (', "ch', "channels"),
+    ):
+        await page.keyboard.type(text)
+        await expect(options.get_by_role("option").first).to_contain_text(first)
+        await page.keyboard.press("Enter")
+    # A job of which the operation stands behind its params, and names that are there already.
+    await page.keyboard.type('1}}, {"params": {\n}, "operation": "probe"}]}')
+    for _ in range(len('\n}, "operation": "probe"}]}')):
+        await page.keyboard.press("ArrowLeft")
+    await page.keyboard.press("Control+Space")
+    await page.keyboard.type('"s')
+    await expect(options.get_by_role("option").first).to_contain_text("src")
+    await page.keyboard.press("Enter")
+    await page.keyboard.type('"https://example.com/a.mp4"')
+
+    assert await editor.input_value() == (
+        '{"jobs": [{"id": "a", "operation": "extract-audio", "params": {"format": "wav", "channels": 1}}, '
+        '{"params": {"src": "https://example.com/a.mp4"\n}, "operation": "probe"}]}'
+    )
+    assert faults == []
+
+
 async def test_problems_are_marked_at_their_lines_and_lead_there(browser, locked):  # noqa: F811
     page, faults = await opened(browser, locked)
     await log_in(page)

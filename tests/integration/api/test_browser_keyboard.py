@@ -55,6 +55,8 @@ async def test_a_person_without_a_mouse_signs_in_submits_watches_plays_cancels_r
         expect.set_options(timeout=_TIMEOUT)
         # A person presses Enter in the question of the browser.
         page.on("dialog", lambda dialog: dialog.accept())
+        # Choosers are caught from the start: the browser does not order the request to catch them and the next key.
+        page.on("filechooser", lambda _: None)
         await _sign_in(page)
         await _submit_with_an_upload(page, clip)
         await _watch_and_play(page)

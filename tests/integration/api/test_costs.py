@@ -229,6 +229,37 @@ async def test_a_retry_that_would_exceed_a_budget_is_refused_and_changes_nothing
         assert (await api.client.post(f"/api/executions/{first}/retry", headers=headers)).status_code == 200
 
 
+async def test_a_retry_of_an_execution_of_an_earlier_month_counts_in_the_month_of_its_submissions(service):
+    async with service() as api:
+        await api.engine.start_worker()
+        headers, _ = await key(api, monthlyBudget=1)
+        old = (await submit(api, headers)).json()["executionId"]
+        await ended(api, old)
+        async with api.runtime.database.connection() as connection:
+            await connection.execute("UPDATE executions SET created_at = created_at - interval '40 days'")
+
+            # What was submitted this month counts, although its execution is older.
+            assert (await submit(api, headers)).status_code == 402
+            await connection.execute("UPDATE submissions SET created_at = created_at - interval '40 days'")
+            accepted = await submit(api, headers)
+
+    assert accepted.status_code == 202
+
+
+async def test_a_retry_of_an_execution_of_an_earlier_month_reserves_the_rest_of_its_estimate(service):
+    async with service() as api:
+        headers, _ = await key(api, monthlyBudget=1)
+        old = (await submit(api, headers)).json()["executionId"]
+        await api.client.post(f"/api/executions/{old}/cancel", headers=headers)
+        async with api.runtime.database.connection() as connection:
+            await connection.execute("UPDATE executions SET created_at = created_at - interval '40 days'")
+        retried = await api.client.post(f"/api/executions/{old}/retry", headers=headers)
+        refused = await submit(api, headers)
+
+    assert (retried.status_code, refused.status_code) == (200, 402)
+    assert "$0.75 of it are spent or reserved" in refused.json()["detail"]
+
+
 async def test_a_retry_of_what_costs_nothing_is_not_refused(service):
     async with service(monthly_budget=Decimal(0)) as api:
         free = {"jobs": [{"id": "a", "operation": "noop"}]}

@@ -3,7 +3,7 @@
 import asyncio
 import math
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx2
 import pytest
@@ -15,6 +15,7 @@ from callsheet.api.monitor import monitor_app
 from callsheet.api.replaced_metric_names import REPLACED_NAMES
 from callsheet.db.statements import sql
 from callsheet.engine.metric_totals import count_new_events, read_totals, store_changes
+from callsheet.engine.queue_minutes import add_queue_minutes, percentile, read_queue_rates
 from callsheet.fakes.providers.replicate import FakeReplicate
 from callsheet.metrics import catalog as names
 from callsheet.metrics import changes as changes_module
@@ -79,6 +80,7 @@ async def test_metrics_count_queued_and_ended_jobs(working):
     assert after["callsheet_jobs_total", *labels(operation="fail", queue="test", status="failed")] == 1
     assert after["callsheet_queue_jobs", queue, ("status", "queued")] == 1
     assert after["callsheet_queue_paused", queue] == 1
+    assert after["callsheet_queue_desired_workers", queue] == 0
     assert after["callsheet_queue_oldest_wait_seconds", queue] > 0
     assert after["callsheet_workers", ("status", "working")] == 1
     assert after["callsheet_build_info", ("version", working.app.version)] == 1
@@ -93,6 +95,41 @@ async def test_metrics_count_queued_and_ended_jobs(working):
     assert after["callsheet_execution_duration_seconds_count", ("status", "failed")] == 1
     assert after["callsheet_executions_open", ("status", "queued")] == 1
     assert sum(value for key, value in after.items() if key[0] == "callsheet_worker_slots") > 0
+
+    queues = (await working.client.get("/api/queues")).json()["queues"]
+    shown = next(each for each in queues if each["name"] == "test")
+    # Three jobs, in five minutes and a part of the one that has begun.
+    assert 3 / 6 <= shown["startedPerMinute"] <= 3 / 5
+    assert shown["endedPerMinute"] == pytest.approx(shown["startedPerMinute"], abs=0.002)
+    assert 0 < shown["durationP50"] <= 1 < shown["durationP95"] <= 2.5
+    assert "a minute<br><small>half took up to" in (await working.client.get("/console/queues")).text
+
+
+async def test_minutes_of_queues_are_added_up_and_kept_for_an_hour(database):
+    now = datetime(2026, 11, 23, 9, 30, 20, tzinfo=UTC)
+    ran = {"queue": "render", "kind": "job.succeeded", "events": 4, "bucket": 7}
+    started = {"queue": "render", "kind": "job.running", "events": 12, "bucket": 1}
+    async with database.connection() as connection:
+        await add_queue_minutes(connection, [started, ran], now - timedelta(minutes=59))
+        await add_queue_minutes(connection, [started, ran, {**ran, "queue": None}], now - timedelta(minutes=2))
+        await add_queue_minutes(connection, [started, {**ran, "bucket": None}], now - timedelta(minutes=2))
+        rates = await read_queue_rates(connection, now)
+        await add_queue_minutes(connection, [], now + timedelta(minutes=57))
+        kept = await connection.fetchval("SELECT count(*) FROM queue_minutes")
+
+    assert rates.keys() == {"render"}
+    assert rates["render"].started_per_minute == pytest.approx(24 / (5 + 1 / 3))
+    assert rates["render"].ended_per_minute == pytest.approx(8 / (5 + 1 / 3))
+    # Eight runs of half a second to one second.
+    assert (rates["render"].p50, rates["render"].p95) == (0.75, pytest.approx(0.975))
+    assert kept == 1
+
+
+def test_percentiles_are_estimated_inside_of_their_bucket():
+    counts = [0] * (len(names.SECONDS) + 1)
+    assert percentile(counts, 0.5) is None
+    counts[0], counts[-1] = 1, 1
+    assert (percentile(counts, 0.5), percentile(counts, 0.95)) == (0.005, 14400)
 
 
 async def test_metrics_report_an_unavailable_database(api, monkeypatch):

@@ -11,8 +11,17 @@ from callsheet.domain.event_types import EventType
 from callsheet.domain.statuses import JobStatus
 
 OPERATION_IDS = {
+    "readScaling",
+    "resetWorkerLanes",
+    "listViews",
+    "saveView",
+    "deleteView",
     "deleteExecution",
     "previewCleanUp",
+    "searchOrphans",
+    "readOrphanSearch",
+    "listOrphans",
+    "deleteOrphans",
     "listSchedules",
     "putSchedule",
     "readSchedule",
@@ -128,6 +137,7 @@ OPERATION_IDS = {
     "readMetrics",
     "readOperation",
     "readPlanSchema",
+    "readWorkerResources",
     "readReadiness",
     "readUpload",
     "readVideo",

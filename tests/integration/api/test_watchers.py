@@ -1,17 +1,21 @@
 """Many event streams of one server process: events arrive soon, none is lost, and nothing stays behind."""
 
 import asyncio
+import re
 import time
 from statistics import median
 
 import httpx2
 import pytest
 
+from callsheet.console import streams
 from callsheet.testing.waiters import until
 
 from .conftest import messages_of
+from .test_console import token_in
 
 STREAMS = 60
+PAGES = 20
 _WRITE = """
 WITH numbered AS (
     UPDATE executions SET last_event = last_event + 1 RETURNING id, last_event
@@ -73,3 +77,38 @@ async def test_events_reach_all_streams_soon_and_a_cut_stream_loses_none(api, ex
     waits = [stream.waits[1 + place] - at for stream in streams for place, at in enumerate(written)]
     assert median(waits) < 1.0, "300 ms on an idle machine; this one may be busy"
     assert (api.runtime.event_stream.watchers, api.runtime.event_stream.watched) == (0, 0)
+
+
+async def test_open_pages_of_an_execution_share_what_they_show_and_keep_their_own_token(api, monkeypatch):
+    reads = []
+    read = streams.read_execution_page
+
+    async def counted(*given):
+        reads.append(given)
+        return await read(*given)
+
+    monkeypatch.setattr(streams, "read_execution_page", counted)
+    execution = await api.submit(("a", "noop", {}))
+    page = await api.client.get(f"/executions/{execution}")
+    token = token_in(page.text)
+    first_events = int(re.search("after_event=([0-9]+)", page.text)[1])
+
+    async def follow():
+        path = f"/console/stream/{execution}?after_event={first_events}"
+        async with api.client.stream("GET", path) as response:
+            opened.release()
+            async for line in response.aiter_lines():
+                if token in line:
+                    return line
+        return ""
+
+    opened = asyncio.Semaphore(0)
+    following = [asyncio.create_task(follow()) for _ in range(PAGES)]
+    for _ in range(PAGES):
+        await opened.acquire()
+    await api.client.post(f"/api/executions/{execution}/cancel")
+    shown = await asyncio.wait_for(asyncio.gather(*following), 60)
+
+    assert all("cancelled" in each and streams._TOKEN_MARK not in each for each in shown)
+    # Each page is read at its begin and after the event, and the log line by line; all of them together a few times.
+    assert len(reads) < PAGES

@@ -113,7 +113,9 @@ async def test_a_database_without_a_schema_or_with_another_one_is_refused(new_da
 
     async with Database(new_database()) as other:
         async with other.connection() as connection:
-            await connection.execute("UPDATE alembic_version SET version_num = '9999'")
+            await connection.execute(
+                "UPDATE alembic_version SET version_num = '9999'; DELETE FROM schema_compatibility"
+            )
         with pytest.raises(ConfigurationError, match="'9999', which this version of Callsheet does not know"):
             await check_revision(other)
 

@@ -458,7 +458,7 @@ def test_a_database_of_another_postgresql_version_is_reported(folder):
     (folder / "cluster" / "PG_VERSION").write_text("16\n")
 
     with pytest.raises(
-        ConfigurationError, match=r"created by PostgreSQL 16, but this is PostgreSQL 18\. Migrate it with pg_upgrade"
+        ConfigurationError, match=r"created by PostgreSQL 16, but this is PostgreSQL 18\. It was not changed"
     ):
         EmbeddedPostgres(folder).start()
 

@@ -1,5 +1,6 @@
 """Settings, and the variables that they are read from."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -180,3 +181,37 @@ def test_the_url_of_the_storage_may_contain_the_bucket(monkeypatch, url, given, 
 def test_a_url_without_a_bucket_needs_the_name_of_the_bucket(monkeypatch, url):
     with pytest.raises(ValidationError, match=r"the URL of the server contains no bucket\. Set CALLSHEET_S3_BUCKET"):
         settings(monkeypatch, S3_URL=url)
+
+
+def test_the_scratch_space_in_a_shared_folder_is_that_of_the_user_and_the_data_folder(monkeypatch, tmp_path):
+    shared = {"TEMP_DIR": str(tmp_path), "RENDER_DIR": "/mnt/renders"}
+    one = settings(monkeypatch, CALLSHEET_DATA_DIR="/data/one", **shared)
+    two = settings(monkeypatch, CALLSHEET_DATA_DIR="/data/two", **shared)
+
+    assert one.scratch_dir.parent == two.scratch_dir.parent == tmp_path
+    assert one.scratch_dir.name != two.scratch_dir.name
+    assert one.scratch_dir.name.startswith(f"callsheet-{os.geteuid()}-")
+    assert one.scratch_dir_of("render").parent == Path("/mnt/renders")
+    assert one.scratch_dir_of("preview") == one.scratch_dir_of("transcode") == one.scratch_dir
+    assert one.scratch_dirs == (one.scratch_dir, one.scratch_dir_of("render"))
+
+
+def test_without_a_folder_the_scratch_space_is_in_the_data_folder(monkeypatch):
+    assert settings(monkeypatch, CALLSHEET_DATA_DIR="/data").scratch_dirs == (Path("/data/work"),)
+
+
+def test_limits_of_temporary_files_are_read_in_days_and_gigabytes(monkeypatch):
+    read = settings(monkeypatch, CLEANUP_AGE_DAYS="14", MAX_TEMP_SIZE_GB="0.5")
+    defaults = Settings.model_fields
+
+    assert (read.temp_max_age, read.temp_max_bytes) == (timedelta(days=14), 500_000_000)
+    assert (defaults["temp_max_age"].default, defaults["temp_max_bytes"].default) == (timedelta(days=7), 50 * 10**9)
+
+
+@pytest.mark.parametrize(
+    ("variable", "message"),
+    [("CLEANUP_AGE_DAYS", "is not a duration"), ("MAX_TEMP_SIZE_GB", "must be a number of gigabytes")],
+)
+def test_a_limit_of_temporary_files_that_is_no_number_is_rejected(monkeypatch, variable, message):
+    with pytest.raises(ValidationError, match=message):
+        settings(monkeypatch, **{variable: "much"})

@@ -6,14 +6,20 @@ import pytest
 
 from callsheet.domain.errors import PlanRefused
 from callsheet.domain.plan_validation import check_plan, read_submission
-from callsheet.intake.bullmq.intake import MAPPINGS
-from callsheet.intake.job_result import job_result
+from callsheet.intake.bullmq.intake import MAPPINGS, BullMQIntake
 from callsheet.intake.mappings import Payload
 from callsheet.operation_api.catalog import Catalog
 from callsheet.operations.train_lora import train_lora
 from callsheet.settings import Settings
 
 DATA = {"jobId": "42", "datasetPath": "/sets/face", "outputDir": "/loras", "trainingName": "face", "dryRun": True}
+
+
+def result_of(metadata, results):
+    """The result that a producer of BullMQ receives."""
+    execution = SimpleNamespace(execution_id="7", metadata=metadata, jobs=[])
+    outcome = SimpleNamespace(execution=execution, results=results, published=[], artifacts=[])
+    return object.__new__(BullMQIntake).result(outcome)
 
 
 def plan_of(data):
@@ -46,11 +52,9 @@ def test_all_problems_of_a_lora_training_job_are_found_at_once():
 
 
 def test_the_result_of_the_message_has_the_fields_of_the_training():
-    execution = SimpleNamespace(execution_id="7", metadata={"resultOf": "lora"})
     results = {"lora": {"commandPreview": "python train.py", "outputDir": "/loras/face", "status": "odd"}}
-    outcome = SimpleNamespace(execution=execution, results=results, published=[], artifacts=[])
 
-    assert job_result(outcome) == {
+    assert result_of({"resultOf": "lora"}, results) == {
         "commandPreview": "python train.py",
         "outputDir": "/loras/face",
         "executionId": "7",
@@ -61,9 +65,7 @@ def test_the_result_of_the_message_has_the_fields_of_the_training():
 
 @pytest.mark.parametrize("metadata", [{}, {"resultOf": "other"}, {"resultOf": ["lora"]}])
 def test_other_messages_have_no_fields_of_a_job(metadata):
-    execution = SimpleNamespace(execution_id="7", metadata=metadata)
-    outcome = SimpleNamespace(execution=execution, results={"lora": {"a": 1}}, published=[], artifacts=[])
-    assert job_result(outcome).keys() == {"executionId", "status", "artifacts"}
+    assert result_of(metadata, {"lora": {"a": 1}}).keys() == {"executionId", "status", "artifacts"}
 
 
 @pytest.mark.parametrize("name", ["lora-training", "train_lora", "train_lora_task"])

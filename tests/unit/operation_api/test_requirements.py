@@ -61,6 +61,7 @@ def test_the_check_covers_the_built_in_operations():
         "ad-action",
         "approve",
         "attribute-deal",
+        "clean-up-disk",
         "command",
         "content",
         "generate",
@@ -68,4 +69,5 @@ def test_the_check_covers_the_built_in_operations():
         "monitor-fatigue",
         "train-lora",
         "train-voice",
+        "watch-resources",
     }

@@ -1,4 +1,6 @@
-// What can stand at a place of a plan in YAML, by the JSON Schema of plans. No page is touched here.
+// What can stand at a place of a plan in YAML or JSON, by the JSON Schema of plans. No page is touched here.
+
+import { placeIn } from "/static/plan-json.js";
 
 const LINE = /^( *)((?:- +)*)(?:(["']?)([A-Za-z_$][\w-]*)\3 *:(?: +(.*))?)?/;
 const MOST = 60;
@@ -135,13 +137,38 @@ const matching = (options, typed, used = new Set()) => {
     .slice(0, MOST);
 };
 
+// Whether a value is a number or a truth value in JSON.
+const isPlain = (schemas, name) =>
+  schemas.some(
+    (schema) =>
+      (schema.type === "boolean" && ["true", "false"].includes(name)) ||
+      [...(schema.enum ?? []), schema.const].some((value) => typeof value !== "string" && String(value) === name),
+  );
+
+const inJson = (text, position, root) => {
+  const place = placeIn(text, position);
+  if (place === null) return { from: position, options: [] };
+  const { path, isKey, from, isText, used, operation } = place;
+  const schemas = schemasAt(root, path, operation);
+  const end = text[position] === '"' ? "" : '"';
+  const begin = isText ? "" : '"';
+  const written = (name) => {
+    if (isKey) return `${begin}${name}${isText ? end : '"'}${isText && !end ? "" : ": "}`;
+    return isPlain(schemas, name) ? name : `${begin}${name}${isText ? end : '"'}`;
+  };
+  const found = matching(isKey ? keysOf(schemas) : valuesOf(schemas), text.slice(from, position), used);
+  const fitting = found.filter(([name]) => isKey || !isText || !isPlain(schemas, name));
+  return { from, options: fitting.map(([name, about]) => ({ insert: written(name), label: name, about })) };
+};
+
 // Returns { from, options: [{ insert, label, about }] }: what replaces the text from `from` to the position.
 export const completions = (text, position, root) => {
+  if (text.trimStart().startsWith("{")) return inJson(text, position, root);
   const lines = text.split("\n");
   const number = text.slice(0, position).split("\n").length - 1;
   const before = text.slice(text.lastIndexOf("\n", position - 1) + 1, position);
   const found = /^( *)((?:- +)*)(?:([A-Za-z_$][\w-]*) *: +)?([\w$./-]*)$/.exec(before);
-  if (text.trimStart().startsWith("{") || !found) return { from: position, options: [] };
+  if (!found) return { from: position, options: [] };
   const [, space, dashes, key, typed] = found;
   const line = parsed(`${space}${dashes}x:`);
   const frames = placeAt(lines, number, line);

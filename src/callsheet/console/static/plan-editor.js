@@ -60,7 +60,9 @@ const showCheck = (check) => {
   wrongLines = new Set(lines.map((place) => Number(place[1])));
   showLines();
   const head = document.createElement("p");
-  const cost = check.estimatedCost?.amount ? ` Estimated cost at providers: $ ${check.estimatedCost.amount.toFixed(2)}.` : "";
+  const { amount = 0, unpricedJobs = [] } = check.estimatedCost ?? {};
+  const unknown = unpricedJobs.length ? ` Price not known: ${unpricedJobs.slice(0, 5).join(", ")}${unpricedJobs.length > 5 ? "…" : ""}.` : "";
+  const cost = `${amount ? ` Estimated cost at providers: $ ${amount.toFixed(2)}.` : ""}${unknown}`;
   head.textContent = check.valid
     ? `No problems. Jobs: ${check.jobs}.${cost}`
     : `${check.count} problem${check.count === 1 ? "" : "s"}`;
@@ -154,7 +156,7 @@ const complete = async (isAsked) => {
   const position = field.selectionStart;
   if (root === null || position !== field.selectionEnd || document.activeElement !== field) return close();
   const found = completions(field.value, position, root);
-  const isWord = position > found.from || /(^|\n) +$|- $|: $/.test(field.value.slice(0, position));
+  const isWord = position > found.from || /(^|\n) +$|- $|: $|"$/.test(field.value.slice(0, position));
   const typed = field.value.slice(found.from, position);
   const isDone = found.options.length === 1 && found.options[0].label === typed;
   if (found.options.length === 0 || isDone || !(isAsked || isWord)) return close();

@@ -62,15 +62,17 @@ class Postmaster:
 class Cluster:
     """A PostgreSQL cluster in `folder`.
 
-    `port` opens the server on 127.0.0.1 in addition to its Unix socket; `config` adds to postgresql.conf.
+    `port` opens the server on 127.0.0.1 in addition to its Unix socket; `config` adds to postgresql.conf. `programs` is
+    the folder of the programs of an earlier PostgreSQL, which created the cluster.
     """
 
-    def __init__(self, folder: Path, port: int | None, config: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, port: int | None, config: Mapping[str, str], programs: Path | None = None) -> None:
         self.folder = folder
         self.data = folder / "cluster"
         self.log = folder / "postgres.log"
         self._port = port
         self._config = config
+        self._programs = programs
 
     def ensure_running(self, starting_lock: int) -> Postmaster:
         """Start the server unless it is running, and wait until it accepts connections.
@@ -146,8 +148,9 @@ class Cluster:
     def _launch(self, server_lock: int, starting_lock: int) -> int:
         """Start the server, which inherits `server_lock`. Close the lock here; return the log offset of the start."""
         try:
-            check_version(self.data)
-            postgres = find_program("postgres")
+            postgres = self._programs / "postgres" if self._programs else find_program("postgres")
+            if self._programs is None:
+                check_version(self.data)
             account = select_account(postgres, self.folder, owner_of(self.data))
             if not is_initialized(self.data):
                 initialize(self.data, account, starting_lock)

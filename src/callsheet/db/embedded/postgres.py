@@ -25,17 +25,26 @@ class EmbeddedPostgres:
     `port` opens it on 127.0.0.1 in addition to the Unix socket, with a password. `config` adds to postgresql.conf. Both
     apply at the start of the server, so those of the first member count. All methods block: call them in a thread.
 
+    `programs` is the folder of the programs of an earlier PostgreSQL, for a folder that it created.
+
     A process that was forked from a member without exec shares its membership.
 
         with EmbeddedPostgres(Path("data/postgres")) as dsn:
             ...
     """
 
-    def __init__(self, folder: Path, *, port: int | None = None, config: Mapping[str, str] = _NO_CONFIG) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int | None = None,
+        config: Mapping[str, str] = _NO_CONFIG,
+        programs: Path | None = None,
+    ) -> None:
         self._folder = folder.expanduser().resolve()
         if not str(self._folder).isprintable():
             raise ConfigurationError(f"PostgreSQL cannot use a folder with this name: {str(self._folder)!r}")
-        self._cluster = Cluster(self._folder, port, config)
+        self._cluster = Cluster(self._folder, port, config, programs)
         self._membership: int | None = None
 
     def start(self) -> str:
@@ -63,6 +72,28 @@ class EmbeddedPostgres:
         with self._exclusive() as lock:
             self._cluster.stop()
             return self._cluster.socket_dsn(self._cluster.ensure_running(lock))
+
+    def is_in_use(self) -> bool:
+        """Return whether any process is a member, or a server runs."""
+        if self.server_pid is not None:
+            return True
+        try:
+            members = os.open(self._folder / "members", os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(members, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(members)
+        return False
+
+    def stop_left_server(self) -> None:
+        """Stop a server whose members were all killed. Does nothing if there is none."""
+        if self.server_pid is not None:
+            with self._exclusive():
+                self._cluster.stop()
 
     def kill(self) -> None:
         """Kill the server to simulate a crash. The next `start` of any process restarts it."""

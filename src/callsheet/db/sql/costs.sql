@@ -1,12 +1,19 @@
 -- name: committed_costs$
--- US dollars of the executions since :since, of one key or of all (null): what their jobs cost, and for those that have
--- not ended, at least the estimate. With the costs of deleted executions, which are kept by day.
+-- US dollars of one key or of all (null) since :since: what submissions have cost since then, whenever their execution
+-- was submitted, and what is left of the estimates of executions that have not ended. With the costs of deleted
+-- executions, which are kept by day.
 SELECT coalesce(sum(amount), 0)::float8
-FROM (SELECT greatest(coalesce(c.cost, 0),
-                      CASE WHEN e.status IN ('queued', 'running') THEN e.estimated_cost ELSE 0 END) AS amount
+FROM (SELECT s.cost AS amount
+      FROM submissions s
+      WHERE s.cost IS NOT NULL AND s.created_at >= :since
+        AND (:api_key::uuid IS NULL
+             OR EXISTS (SELECT FROM execution_jobs j JOIN executions e ON e.id = j.execution_id
+                        WHERE j.id = s.job AND e.api_key = :api_key))
+      UNION ALL
+      SELECT greatest(e.estimated_cost - coalesce(c.cost, 0), 0)
       FROM executions e
       LEFT JOIN LATERAL (SELECT sum(cost) AS cost FROM execution_jobs WHERE execution_id = e.id) c ON true
-      WHERE e.estimated_cost IS NOT NULL AND e.created_at >= :since
+      WHERE e.estimated_cost IS NOT NULL AND e.status IN ('queued', 'running')
         AND (:api_key::uuid IS NULL OR e.api_key = :api_key)
       UNION ALL
       SELECT amount FROM deleted_costs

@@ -51,6 +51,33 @@ FROM (SELECT g.name, ARRAY(SELECT jsonb_array_elements_text(g.labels::jsonb)) AS
 ORDER BY name, labels, bound
 ON CONFLICT (name, labels, bound) DO UPDATE SET value = t.value + excluded.value;
 
+-- name: add_queue_minutes!
+-- Adds to the minute of :at, one row for each queue; :durations are JSON lists. Minutes before :oldest are deleted.
+WITH old AS (DELETE FROM queue_minutes WHERE minute < :oldest)
+INSERT INTO queue_minutes AS m (queue, minute, started, ended, durations)
+SELECT g.queue, date_trunc('minute', :at::timestamptz), g.started, g.ended,
+       ARRAY(SELECT jsonb_array_elements_text(g.durations::jsonb)::bigint)
+FROM unnest(:queues::text[], :started::bigint[], :ended::bigint[], :durations::text[])
+    AS g (queue, started, ended, durations)
+ON CONFLICT (queue, minute) DO UPDATE
+SET started = m.started + excluded.started, ended = m.ended + excluded.ended,
+    durations = ARRAY(SELECT coalesce(b.mine, 0) + coalesce(b.added, 0)
+                      FROM unnest(m.durations, excluded.durations) WITH ORDINALITY AS b (mine, added, place)
+                      ORDER BY b.place);
+
+-- name: queue_minutes
+-- The minutes since :since by queue: jobs that started and ended in the minutes since :rates_since, and the runs in each
+-- bucket of the histograms since :since.
+SELECT queue,
+       (coalesce(sum(started) FILTER (WHERE minute >= :rates_since), 0))::bigint AS started,
+       (coalesce(sum(ended) FILTER (WHERE minute >= :rates_since), 0))::bigint AS ended,
+       ARRAY(SELECT coalesce(sum(b.runs), 0)::bigint
+             FROM queue_minutes o, unnest(o.durations) WITH ORDINALITY AS b (runs, place)
+             WHERE o.queue = m.queue AND o.minute >= :since GROUP BY b.place ORDER BY b.place) AS durations
+FROM queue_minutes m
+WHERE minute >= :since
+GROUP BY queue;
+
 -- name: metric_totals
 SELECT name, labels, bound, value FROM metric_totals ORDER BY name, labels, bound;
 

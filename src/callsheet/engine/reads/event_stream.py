@@ -60,6 +60,7 @@ class EventStream:
             [database.address.channel("events")],
             on_notify=lambda _, payload: self._wake_followers(payload),
             on_gap=lambda: self._wake_followers("*"),
+            application_name="callsheet events",  # counted by `connection_facts`
         )
 
     @property
@@ -186,27 +187,34 @@ class EventStream:
                 self._request_read(follower)
 
     async def _deliver(self, batch: _Batch) -> None:
-        limit = max(1, _MAX_EVENTS // len(batch))
+        # Followers at the same place of an execution get the same events, which are read once.
+        places: dict[tuple[UUID, int], _Batch] = defaultdict(list)
+        for follower, cursor in batch:
+            places[cursor.execution_id, cursor.after].append((follower, cursor))
+        keys = list(places)
+        limit = max(1, _MAX_EVENTS // len(keys))
         rows = await self._database.retry(
             lambda c: sql.followed_events(
                 c,
-                ids=[cursor.execution_id for _, cursor in batch],
-                after=[cursor.after for _, cursor in batch],
+                ids=[execution_id for execution_id, _ in keys],
+                after=[after for _, after in keys],
                 limit=limit,
-                max_bytes=max(1, _MAX_BYTES // len(batch)),
+                max_bytes=max(1, _MAX_BYTES // len(keys)),
             ),
             timeout=5,
         )
         for place, found in groupby(rows, key=lambda row: row["place"]):
-            follower, cursor = batch[place - 1]
-            _deliver_one(follower, cursor, list(found))
+            execution_id, after = keys[place - 1]
+            _deliver_one(execution_id, after, places[execution_id, after], list(found))
 
 
-def _deliver_one(follower: EventFollower, cursor: Cursor, rows: list[Any]) -> None:
+def _deliver_one(execution_id: UUID, after: int, followers: _Batch, rows: list[Any]) -> None:
     status = rows[0]["status"]
     if status is None:
-        follower.fail(cursor, NotFound(f"There is no execution {cursor.execution_id}."), lasting=True)
+        for follower, cursor in followers:
+            follower.fail(cursor, NotFound(f"There is no execution {execution_id}."), lasting=True)
         return
     events = [event_of(row) for row in rows if row["number"] is not None]
-    newest = events[-1].number if events else cursor.after
-    follower.deliver(cursor, events, ended=status in EXECUTION_ENDED, more=newest < rows[0]["last_event"])
+    newest = events[-1].number if events else after
+    for follower, cursor in followers:
+        follower.deliver(cursor, events, ended=status in EXECUTION_ENDED, more=newest < rows[0]["last_event"])

@@ -9,9 +9,11 @@ from uuid import UUID
 
 from callsheet.db.database import Database
 from callsheet.db.statements import sql
+from callsheet.domain.clock import shared_now
 from callsheet.domain.moves import Move, moves_from
 from callsheet.domain.records import QueueRecord
 from callsheet.domain.statuses import JobStatus
+from callsheet.engine.queue_minutes import QueueRates, read_queue_rates
 from callsheet.engine.reads.workers import list_workers
 from callsheet.operation_api.catalog import Catalog
 
@@ -23,6 +25,7 @@ async def list_queues(database: Database, catalog: Catalog) -> list[QueueRecord]
     workers = [
         worker for worker in await list_workers(database) if worker.status == "working" and not worker.only_reserved
     ]
+    rates = await database.retry(lambda c: read_queue_rates(c, shared_now()), timeout=5)
     by_queue: dict[str, dict[str, Any]] = defaultdict(dict)
     for row in counts:
         by_queue[row["queue"]][row["status"]] = row
@@ -32,7 +35,8 @@ async def list_queues(database: Database, catalog: Catalog) -> list[QueueRecord]
             name,
             by_queue[name],
             settings.get(name),
-            slots=sum(worker.lanes.get(name, 0) for worker in workers),
+            rates.get(name, QueueRates()),
+            lanes=[slots for worker in workers if (slots := worker.lanes.get(name, 0)) > 0],
             operations=[op.name for op in catalog.operations() if op.queue == name],
         )
         for name in sorted(names)
@@ -67,7 +71,13 @@ async def next_jobs(database: Database, queue: str, *, limit: int) -> list[Waiti
 
 
 def _queue(
-    name: str, counts: Mapping[str, Any], settings: Mapping[str, Any] | None, *, slots: int, operations: list[str]
+    name: str,
+    counts: Mapping[str, Any],
+    settings: Mapping[str, Any] | None,
+    rates: QueueRates,
+    *,
+    lanes: list[int],
+    operations: list[str],
 ) -> QueueRecord:
     jobs = {status: counts[status]["jobs"] if status in counts else 0 for status in JobStatus}
     return QueueRecord(
@@ -82,6 +92,11 @@ def _queue(
         waiting=jobs[JobStatus.WAITING],
         on_hold=counts["on_hold"]["jobs"] if "on_hold" in counts else 0,
         oldest_queued_at=counts["queued"]["oldest"] if "queued" in counts else None,
-        slots=slots,
+        slots=sum(lanes),
+        workers=len(lanes),
+        started_per_minute=round(rates.started_per_minute, 3),
+        ended_per_minute=round(rates.ended_per_minute, 3),
+        duration_p50=rates.p50 and round(rates.p50, 3),
+        duration_p95=rates.p95 and round(rates.p95, 3),
         operations=operations,
     )

@@ -82,10 +82,15 @@ async def used_ids(connection: Connection, *, after: UUID | None = None) -> list
 
 
 async def delete_objects(database: Database, storage: Storage) -> int:
-    """Delete the files of deleted executions from the storage. Return their number. Raises StorageUnreachable."""
+    """Delete the files of deleted executions from the storage. Return their number. Raises StorageUnreachable.
+
+    While a backup is made, which may need them, they stay; a later clean-up deletes them.
+    """
     deleted = 0
     while True:
         async with database.transaction() as connection:
+            if not await sql.may_delete_files(connection):
+                return deleted
             keys = [row["key"] for row in await sql.lock_object_deletions(connection, limit=_OBJECTS)]
             if not keys:
                 return deleted

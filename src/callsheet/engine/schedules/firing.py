@@ -121,7 +121,7 @@ class ScheduleRunner:
         await _record(connection, name, due.due_at, decision)
         upcoming = next_time(name, spec, due.due_at)
         await sql.set_schedule_due(connection, name=name, due_at=upcoming.due_at, start_at=upcoming.start_at)
-        _log(name, due.due_at, decision)
+        _log(name, due.due_at, decision, is_task=spec.task is not None)
         return int(decision.outcome is RunOutcome.STARTED)
 
     async def _start(
@@ -217,8 +217,9 @@ async def _record(
     )
 
 
-def _log(name: str, due_at: datetime, decision: _Decision) -> None:
-    write = log.warning if decision.outcome is RunOutcome.REFUSED else log.info
+def _log(name: str, due_at: datetime, decision: _Decision, *, is_task: bool) -> None:
+    # Tasks log what they have done; some run every minute.
+    write = log.warning if decision.outcome is RunOutcome.REFUSED else log.debug if is_task else log.info
     write(
         f"a schedule was {decision.outcome}",
         schedule=name,

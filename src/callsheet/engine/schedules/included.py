@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from callsheet.db.database import Connection
 from callsheet.db.statements import sql
 from callsheet.domain.plan import Plan, PlannedJob
-from callsheet.domain.schedules import ScheduleSpec
+from callsheet.domain.schedules import Missed, ScheduleSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,17 @@ def _plan(name: str, operation: str) -> Plan:
 INCLUDED: Mapping[str, IncludedSchedule] = {
     "clean-up": IncludedSchedule(
         ScheduleSpec(
-            description="Deletes executions that the retention rules no longer keep, with their files",
+            description="Deletes executions that the retention rules no longer keep, and old temporary files",
             cron="0 2 * * *",
             task="clean-up",
+        )
+    ),
+    "resource-watch": IncludedSchedule(
+        ScheduleSpec(
+            description="Thins the measurements of the machines of workers each minute, and sums up the newest ones",
+            every="1m",
+            task="resource-watch",
+            missed=Missed.SKIP,
         )
     ),
     "fatigue-watch": IncludedSchedule(

@@ -119,7 +119,8 @@ class JobContext:
             time_limit=self.time_limit,
             on_change=self._on_outage,
         )
-        self._finished = FinishedResults(settings.scratch_dir, max_age=settings.finished_result_max_age)
+        self._scratch_space = settings.scratch_dir_of(job.queue)
+        self._finished = FinishedResults(self._scratch_space, max_age=settings.finished_result_max_age)
         self._progress: tuple[float, str | None] = (job.progress, None)
 
     @property
@@ -220,7 +221,7 @@ class JobContext:
     def dir(self) -> Path:
         """A scratch folder of this run."""
         if self._dir is None:
-            space = own_scratch_folder(self._services.settings.scratch_dir)
+            space = own_scratch_folder(self._scratch_space)
             self._dir = space / f"{self._job.id}-{self._job.epoch}"
             self._dir.mkdir(parents=True, exist_ok=True)
         return self._dir
@@ -329,12 +330,12 @@ class JobContext:
 
         Raises the errors of the storage.
         """
-        finished = await asyncio.to_thread(self._finished.load, self._job.id, inputs)
-        if finished is None:
-            return None
-        for artifact in finished.artifacts:
-            self.kept.append(artifact)
-            await self._put(artifact.key, finished.path_of(artifact), artifact.media_type)
+        with self._finished.open(self._job.id, inputs) as finished:
+            if finished is None:
+                return None
+            for artifact in finished.artifacts:
+                self.kept.append(artifact)
+                await self._put(artifact.key, finished.path_of(artifact), artifact.media_type)
         log.info("stored the finished files of an earlier run", **self._job.log_facts, files=len(finished.artifacts))
         return finished.result
 

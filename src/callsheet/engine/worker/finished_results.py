@@ -3,7 +3,8 @@
 import hashlib
 import shutil
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -14,9 +15,10 @@ import orjson
 from pydantic import TypeAdapter
 
 from callsheet.domain.artifacts import Artifact
+from callsheet.files.file_locks import shared_lock
+from callsheet.files.scratch_folders import own_scratch_folder
+from callsheet.files.temporary_files import FINISHED, FINISHED_RESULT
 
-_FOLDER = "finished"
-_RESULT = "result.json"
 _ARTIFACTS: TypeAdapter[list[Artifact]] = TypeAdapter(list[Artifact])
 
 
@@ -35,10 +37,15 @@ class FinishedResult:
 
 
 class FinishedResults:
-    """Finished results in a scratch space. They survive the worker, and expire after `max_age`; 0: none are kept."""
+    """Finished results in a scratch space. They survive the worker, and expire after `max_age`; 0: none are kept.
+
+    Until a result is complete, its files are in the folder of the process. The clean-up of temporary files removes
+    expired results.
+    """
 
     def __init__(self, scratch_space: Path, *, max_age: timedelta) -> None:
-        self._folder = scratch_space / _FOLDER
+        self._space = scratch_space
+        self._folder = scratch_space / FINISHED
         self._max_age = max_age.total_seconds()
 
     def add_file(self, job: UUID, epoch: int, name: str, path: Path) -> None:
@@ -53,16 +60,30 @@ class FinishedResults:
         """Complete the result of a run: its files were added before. `inputs` is the digest of its inputs."""
         run, finished = self._of_run(job, epoch), self._folder / str(job)
         content = {"inputs": inputs, "result": result, "artifacts": _ARTIFACTS.dump_python(artifacts, mode="json")}
-        (run / _RESULT).write_bytes(orjson.dumps(content))
+        (run / FINISHED_RESULT).write_bytes(orjson.dumps(content))
+        self._folder.mkdir(exist_ok=True)
         shutil.rmtree(finished, ignore_errors=True)
         run.rename(finished)
 
-    def load(self, job: UUID, inputs: str) -> FinishedResult | None:
-        """Return the finished result of a job with these inputs; None if there is none, or it has expired."""
+    @contextmanager
+    def open(self, job: UUID, inputs: str) -> Iterator[FinishedResult | None]:
+        """Yield the finished result of a job with these inputs; None if there is none, or it has expired.
+
+        Its files stay while the block runs.
+        """
         folder = self._folder / str(job)
+        with ExitStack() as locks:
+            try:
+                locks.enter_context(shared_lock(folder / FINISHED_RESULT))
+            except (FileNotFoundError, BlockingIOError):  # a clean-up removes it
+                yield None
+                return
+            yield self._load(folder, inputs)
+
+    def _load(self, folder: Path, inputs: str) -> FinishedResult | None:
         try:
-            content = orjson.loads((folder / _RESULT).read_bytes())
-        except FileNotFoundError:
+            content = orjson.loads((folder / FINISHED_RESULT).read_bytes())
+        except FileNotFoundError:  # it was removed before it was locked
             return None
         if content["inputs"] != inputs or self._is_expired(folder):
             return None
@@ -76,15 +97,8 @@ class FinishedResults:
         """Delete the finished result of a job."""
         shutil.rmtree(self._folder / str(job), ignore_errors=True)
 
-    def remove_expired(self) -> None:
-        """Delete expired results, and files of runs whose worker was killed."""
-        with suppress(FileNotFoundError):
-            for folder in self._folder.iterdir():
-                if self._is_expired(folder):
-                    shutil.rmtree(folder, ignore_errors=True)
-
     def _of_run(self, job: UUID, epoch: int) -> Path:
-        return self._folder / f"{job}.{epoch}"
+        return own_scratch_folder(self._space) / f"{job}.{epoch}"
 
     def _is_expired(self, folder: Path) -> bool:
         return time.time() - folder.stat().st_mtime > self._max_age

@@ -17,7 +17,14 @@ from callsheet.domain.errors import DatabaseUnavailable
 from callsheet.domain.queues import canonical_queue, priority_of
 from callsheet.intake.celery.application import configuration, create_app
 from callsheet.intake.celery.results import Success, TaskResults
-from callsheet.intake.celery.tasks import MAPPINGS, POSITIONS, body_of, served_queues, task_mappings
+from callsheet.intake.celery.tasks import (
+    MAPPINGS,
+    POSITIONS,
+    body_of,
+    earlier_result,
+    served_queues,
+    task_mappings,
+)
 from callsheet.intake.celery.worker_process import WorkerProcess
 from callsheet.intake.contract import (
     Claimed,
@@ -30,8 +37,9 @@ from callsheet.intake.contract import (
     Rejection,
     SourceUnavailable,
     Update,
+    result_of,
 )
-from callsheet.intake.job_result import error_stack, error_text, job_result, main_file, rejection_text
+from callsheet.intake.job_result import error_stack, error_text, main_file, rejection_text
 from callsheet.intake.mappings import Payload, find_mapping
 
 log = structlog.get_logger(__name__)
@@ -177,7 +185,8 @@ class CeleryIntake(Intake):
         meta = _meta(message, 1.0 if outcome.succeeded else None, str(outcome.execution.status), None)
         if outcome.succeeded:
             runtime = time.time() - message.claim["takenAt"]
-            await self._successes.write(Success(request, name, task_result(outcome), meta, runtime))
+            result = {**earlier_result(name, outcome.results), **task_result(outcome)}
+            await self._successes.write(Success(request, name, result, meta, runtime))
         elif outcome.cancelled:
             await self._in_thread(self._results.revoke, request, name, meta)
         else:
@@ -223,7 +232,7 @@ class CeleryIntake(Intake):
 
 def task_result(outcome: Outcome) -> dict[str, Any]:
     """Return what `get()` returns. `url` and `key` are those of the published file, else of the main file."""
-    result = {**job_result(outcome), "results": dict(outcome.results)}
+    result = {**result_of(outcome), "results": dict(outcome.results)}
     main = main_file(outcome.artifacts)
     if "url" not in result and main is not None:
         expires = main.url_expires_at

@@ -1,0 +1,1 @@
+"""Measures this machine: processor, memory, disks and GPUs."""
