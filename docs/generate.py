@@ -447,10 +447,9 @@ def refusals_part(page: str) -> str:
 # Routes
 
 
-def routes_part(_page: str) -> str:
-    """Return the routes of the API with their summaries, and then the aliases of routes."""
+def api_description() -> dict[str, Any]:
+    """Return the OpenAPI document of a server with the installed operations."""
     from callsheet.api.app import create_app
-    from callsheet.api.route_aliases import ROUTE_ALIASES
     from callsheet.comfyui.pool import Pool
     from callsheet.comfyui.server_records import ServerListing
     from callsheet.db.database import Database
@@ -462,9 +461,18 @@ def routes_part(_page: str) -> str:
     # Nothing of it is opened: only the description is read.
     pool = Pool(settings)
     servers = ServerListing(pool)
-    runtime = Runtime(settings, database, discover(), None, b"", EventStream(database), {}, pool, servers, None)  # type: ignore[arg-type]
+    runtime = Runtime(
+        settings, database, database, discover(), None, b"", EventStream(database), {}, pool, servers, None
+    )  # type: ignore[arg-type]
+    return create_app(runtime).openapi()
+
+
+def routes_part(_page: str) -> str:
+    """Return the routes of the API with their summaries, and then the aliases of routes."""
+    from callsheet.api.route_aliases import ROUTE_ALIASES
+
     lines = ["| Request | What it does | Scope |", "|---|---|---|"]
-    for path, methods in create_app(runtime).openapi()["paths"].items():
+    for path, methods in api_description()["paths"].items():
         for method, about in methods.items():
             scopes = [scope for needed in about["security"] for scope in needed["apiKey"]]
             shown = "any" if len(scopes) == len(Scope) else " or ".join(f"`{scope}`" for scope in scopes)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,10 +20,12 @@ from callsheet.db.database import FOREVER, Database
 from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.embedded.staging import refuse_during_restore
 from callsheet.db.outages import DATABASE_ERRORS, TRANSIENT_ERRORS, is_fatal, original_error, outage_reason
+from callsheet.db.read_database import ReadDatabase
 from callsheet.db.refusals import REJECTIONS, connection_error
+from callsheet.db.replica import Replica
 from callsheet.db.upgrade import check_revision, upgrade
 from callsheet.domain.artifacts import Artifact
-from callsheet.domain.errors import CallsheetError, DatabaseUnavailable
+from callsheet.domain.errors import CallsheetError, ConfigurationError, DatabaseUnavailable
 from callsheet.domain.queues import canonical_queue
 from callsheet.engine.fleet.public_url import RECORD_INTERVAL, PublicUrl, record_public_url
 from callsheet.engine.jobs.approvals import expire_approvals
@@ -36,6 +38,7 @@ from callsheet.engine.reads.artifacts import find_artifact
 from callsheet.engine.reads.event_stream import EventStream
 from callsheet.engine.retention.clean_up import clean_up
 from callsheet.engine.retention.disk import clean_disk, request_disk_clean_ups
+from callsheet.engine.retention.orphan_work import OrphanWork
 from callsheet.engine.schedules.file import store_defined_schedules
 from callsheet.engine.schedules.firing import DueTask, ScheduleRunner, record_task_result
 from callsheet.engine.schedules.resource_watch import watch_resources
@@ -44,6 +47,7 @@ from callsheet.engine.worker.context import WorkerServices
 from callsheet.engine.worker.job_log_writer import JobLogWriter
 from callsheet.engine.worker.loop import Worker, WorkerProcess
 from callsheet.engine.worker.progress_writer import ProgressWriter
+from callsheet.engine.worker.recycling import RecyclingLimits
 from callsheet.files.approval_links import approval_link
 from callsheet.files.cache import FileCache
 from callsheet.files.signed_urls import signed_file_url, signing_key
@@ -80,6 +84,8 @@ class Runtime:
 
     settings: Settings
     database: Database
+    reads: Database
+    """For lists, searches and counts, which may be a few seconds old: read replicas, or the database itself."""
     catalog: Catalog
     storage: Storage
     key: bytes
@@ -116,11 +122,14 @@ class Runtime:
         id: UUID | None = None,
         only_reserved: bool = False,
         process: WorkerProcess | None = None,
+        limits: RecyclingLimits | None = None,
+        follows: Sequence[UUID] = (),
     ) -> Worker:
         """Return a new worker with these lanes; default: one lane for each queue of the known operations.
 
         With `only_reserved`, the worker runs only the jobs that are reserved for it. `process` is given if the process
-        may be killed when an operation hangs.
+        may be killed when an operation hangs. `limits` say when the process is replaced, and `follows` has the ids of
+        earlier processes of this worker that still end their jobs.
         """
         catalog = runnable_operations(self.catalog, self.settings)
         channel = resource_channel(self.settings)
@@ -136,6 +145,8 @@ class Runtime:
             only_reserved=only_reserved,
             process=process,
             publish_resources=channel.publish if channel else None,
+            limits=limits,
+            follows=follows,
         )
 
     def webhook_sender(self) -> WebhookSender:
@@ -164,6 +175,7 @@ class Runtime:
             tasks.create_task(_every(self.settings.schedule_interval.total_seconds(), self._do_bulk_actions))
             tasks.create_task(_every(_CLOCK_INTERVAL, self._follow_database_clock))
             tasks.create_task(_every(_DISK_INTERVAL, self._clean_disk))
+            tasks.create_task(_every(_ORPHANS_INTERVAL, self.continue_orphan_searches))
 
     async def _report_blocked_jobs(self) -> None:
         await report_blocked_jobs(self.database, min_age=self.settings.blocked_interval)
@@ -205,6 +217,10 @@ class Runtime:
             await clean_disk(self.database, self.settings)
         except OSError as error:
             log.error("the disk could not be cleaned, will retry", exc_info=error)
+
+    async def continue_orphan_searches(self) -> None:
+        """Carry out the searches for orphans, and their deletion, that no live server has."""
+        await OrphanWork(self.database, self.storage, list(self.catalog)).continue_all()
 
     async def _do_bulk_actions(self) -> None:
         await continue_bulk_actions(self.database, limits_of(self.settings))
@@ -362,6 +378,7 @@ def configured_address(settings: Settings) -> DatabaseAddress:
 
 _CLOCK_INTERVAL = 60.0
 _DISK_INTERVAL = 3600.0
+_ORPHANS_INTERVAL = 1.0
 """Seconds between two reads of the database's clock."""
 _MIN_DELAY, _MAX_DELAY = 0.5, 15.0
 """Seconds between two tries to connect at the start; doubled after each."""
@@ -377,14 +394,16 @@ async def open_runtime(
     connected_before: bool = False,
     on_wait: Callable[[str], None] | None = None,
     follow_events: bool = True,
+    read_replicas: bool = True,
     extra_providers: Iterable[Provider] = (),
     provider_settings: Iterable[ProviderSettings] = (),
 ) -> AsyncIterator[Runtime]:
     """Open a runtime and close it at the end.
 
-    `wait`, `connected_before` and `on_wait` are those of `open_database`. `follow_events` listens for events of other
-    processes (`Runtime.event_stream`). `extra_providers` are available in addition to the installed ones.
-    `provider_settings` replace those of the environment.
+    `wait`, `connected_before` and `on_wait` are those of `open_database`. `follow_events` listens for events of
+    other processes (`Runtime.event_stream`), `read_replicas` opens those of the settings (`Runtime.reads`).
+    `extra_providers` are available in addition to the installed ones. `provider_settings` replace those of the
+    environment.
     """
     use_sandbox(settings.ffmpeg_sandbox)
     async with (
@@ -393,12 +412,14 @@ async def open_runtime(
         open_database(
             settings, migrate=migrate, wait=wait, connected_before=connected_before, on_wait=on_wait
         ) as database,
+        _open_reads(settings, database, read_replicas) as reads,
     ):
         await follow_database_clock(database)
         event_stream = EventStream(database)
         runtime = Runtime(
             settings=settings,
             database=database,
+            reads=reads,
             catalog=catalog.with_settings(settings),
             storage=await asyncio.to_thread(open_storage, settings),
             key=await asyncio.to_thread(signing_key, settings),
@@ -420,6 +441,27 @@ async def open_runtime(
             if listening is not None:
                 listening.cancel()
                 await asyncio.gather(listening, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _open_reads(settings: Settings, database: Database, read_replicas: bool) -> AsyncIterator[Database]:
+    address = read_address(settings) if read_replicas else None
+    if address is None:
+        yield database
+        return
+    replicas = [Replica(each, size=settings.database_pool_size) for each in address.each_host() or [address]]
+    async with ReadDatabase(database, replicas, max_lag=settings.database_read_max_lag.total_seconds()) as reads:
+        yield reads
+
+
+def read_address(settings: Settings) -> DatabaseAddress | None:
+    """Return the address of the read replicas, if there are any. Raises ConfigurationError if it is invalid."""
+    if settings.database_read_url is None:
+        return None
+    try:
+        return parse_address(settings.database_read_url.get_secret_value(), schema=settings.database_schema)
+    except ConfigurationError as error:
+        raise ConfigurationError(error.message.replace("DATABASE_URL", "DATABASE_READ_URL", 1)) from None
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:

@@ -4,7 +4,10 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from .clips import BEEP, PICTURE, SECONDS, TO_BT709, X264, Clips, Recipe
+from .field_coding import field_coded
 
 Edit = Callable[[bytes], bytes]
 
@@ -104,6 +107,24 @@ def from_fields(video: str, field: str, extra: str = "") -> Recipe:
     return film(video, "mp2", size="96x64", rate="50", filters=filters, extra=extra)
 
 
+def coded_as_fields(field: str, *options: str) -> Recipe:
+    """A film of 25 interlaced frames per second, of which each is coded as two fields. Its `field` is shown first."""
+
+    def make(clips: Clips, path: Path) -> None:
+        plain = clips.part("plain.mkv")
+        from_fields("ffv1", field)(clips, plain)
+        raw = clips.part("plain.yuv")
+        clips.run("-i", plain, "-map", "0:v", "-pix_fmt", "yuv420p", "-f", "rawvideo", raw)
+        frames = np.fromfile(raw, np.uint8).reshape(-1, 96 * 64 * 3 // 2)
+        coded = clips.part("fields.264")
+        coded.write_bytes(field_coded(frames, 96, 64, field))
+        clips.run(
+            "-framerate", "25", "-i", coded, "-i", plain, "-map", "0:v", "-map", "1:a", "-c", "copy", *options, path
+        )
+
+    return make
+
+
 def progressive_then_interlaced(suffix: str, video: str) -> Recipe:
     """A second of progressive frames, then a second of interlaced ones, in one stream."""
 
@@ -129,6 +150,22 @@ def concatenated(suffix: str, count: int = 2, video: str = X264, audio: str = "m
     def make(clips: Clips, path: Path) -> None:
         part = clips.film(clips.part(f"part.{suffix}"), video, audio, seconds=1)
         path.write_bytes(part.read_bytes() * count)
+
+    return make
+
+
+def different_files(suffix: str, *parts: dict[str, object]) -> Recipe:
+    """Files of one second with different options, which were put behind each other, byte by byte.
+
+    `video` and `audio` are codecs with their options.
+    """
+
+    def make(clips: Clips, path: Path) -> None:
+        content = b""
+        for number, part in enumerate(parts):
+            options = {"video": X264, "audio": "aac", **part}
+            content += clips.film(clips.part(f"{number}.{suffix}"), seconds=1, **options).read_bytes()  # type: ignore[arg-type]
+        path.write_bytes(content)
 
     return make
 

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from tests.support.tiny_models import write_models
 
@@ -27,7 +28,7 @@ from unit.media.studio import FakeContext
 
 from .clips import RATE
 from .measure import SoundFacts, corners_of_image, film, sound
-from .table import Row
+from .table import BY_TURNS, FILTERED, Row
 
 OPERATIONS = {
     "probe": probe_module.probe,
@@ -272,7 +273,12 @@ FURTHER: dict[str, Sister] = {"upscale": upscale, "interpolate": interpolate}
 def sisters(row: Row) -> Iterator[tuple[str, Sister]]:
     """Yield the operations that take a file of this kind."""
     operations = {**(OF_FILMS if row.flashes else OF_SOUND_ALONE), **(OF_SOUND if row.beeps else {})}
-    yield from ((name, each) for name, each in operations.items() if name not in row.skip)
+    names = [name for name in operations if name not in row.skip]
+    if row.skip >= FILTERED:
+        turns = [name for name in BY_TURNS if name in names]
+        chosen = turns[crc32(row.name.encode()) % len(turns)] if turns else None
+        names = [name for name in names if name not in turns or name == chosen]
+    yield from ((name, operations[name]) for name in names)
     yield from ((name, each) for name, each in FURTHER.items() if name in row.also)
 
 

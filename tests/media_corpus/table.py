@@ -7,8 +7,9 @@ from .clips import Recipe
 
 BOTH = (0.5, 1.5)
 CORNERS = ("red", "green", "blue", "white")
-FILTERED = frozenset({"finish", "caption", "split"})
-"""Operations that are left out for files without an oddity, since they open them as their sisters do."""
+BY_TURNS = ("finish", "caption", "split")
+FILTERED = frozenset({"two of finish, caption, split"})
+"""Of `BY_TURNS`, a file has only one, since they open it as their sisters do. Its name decides which one."""
 COPIES = frozenset({"mux"})
 """Operations that copy the video, which not every container can hold."""
 

@@ -1,21 +1,18 @@
 """The documentation is correct: links resolve, examples run, generated parts are fresh."""
 
 import ast
-import importlib.util
-import json
 import os
 import re
 import shlex
 import subprocess
 import sys
 import textwrap
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import asyncpg
 import pytest
 import yaml
+from tests.support.documentation import DOCS, PAGES, ROOT, blocks_of, generator
 
 import callsheet
 from callsheet.domain.plan_parsing import read_plan_text
@@ -26,41 +23,13 @@ from callsheet.operation_api.catalog import discover
 from callsheet.providers.catalog import load_provider_classes
 from callsheet.settings import Settings
 
-ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs"
-PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 EVENTS = DOCS / "events-and-webhooks.md"
 OWN_OPERATION = DOCS / "add-an-operation.md"
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block: its language, the words after it, its text."""
-
-    page: Path
-    language: str
-    words: tuple[str, ...]
-    text: str
-
-    def __str__(self):
-        return f"{self.page.relative_to(ROOT)} {' '.join((self.language, *self.words))}"
-
-    @property
-    def file(self):
-        """The file that a reader is to save it as."""
-        return next((word for word in self.words if "." in word), None)
-
-
-def blocks_of(page):
-    fences = re.finditer(r"^```(\w*)[ ]?([^\n]*)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
-    return [Block(page, fence[1], tuple(fence[2].split()), fence[3]) for fence in fences]
-
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 PYTHON = [block for block in BLOCKS if block.language == "python"]
 PLANS = [block for block in BLOCKS if "plan" in block.words]
 RUNNABLE = [block for block in PLANS if block.file]
-JSON = [block for block in BLOCKS if block.language == "json"]
 SQL = [block for block in BLOCKS if block.language == "sql"]
 
 
@@ -69,25 +38,14 @@ def by_page(page):
 
 
 def commands_in(page):
-    """Every line that a reader is to type, and every command named in the text."""
-    for block in blocks_of(page):
-        if block.language == "console":
-            lines = block.text.replace("\\\n", " ").splitlines()
-            yield from (line.removeprefix("$ ") for line in lines if line.startswith("$ "))
-        elif not block.language:
-            # A list of commands, with remarks, sometimes several in a line.
-            words = re.split(r"\s{2,}|\n", block.text)
-            yield from (re.sub(r"[\[\]]", "", word) for word in words if word.startswith("callsheet "))
+    """Every command named in the text."""
     prose = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     yield from re.findall(r"`((?:callsheet|make) [^`…]+)`", prose)
 
 
 @pytest.fixture(scope="module")
 def generate():
-    spec = importlib.util.spec_from_file_location("generate_docs", DOCS / "generate.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return generator()
 
 
 @pytest.fixture(scope="module")
@@ -143,11 +101,6 @@ def test_plans_are_accepted(block, own_operations):
     plan = read_submission(data).execution_plan if "executionPlan" in data else read_plan(data)
 
     check_plan(plan, own_operations, max_jobs=100)
-
-
-@pytest.mark.parametrize("block", JSON, ids=str)
-def test_json_can_be_read(block):
-    assert json.loads(block.text)
 
 
 @pytest.mark.parametrize("block", PYTHON, ids=str)

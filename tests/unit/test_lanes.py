@@ -17,7 +17,7 @@ class FakeClaimer:
         self.claimed_at = []
         self.emptied = asyncio.Event()
 
-    async def claim(self, _queue, _free):
+    async def claim(self, _queue, _free, *, suspects=False):
         self.claimed_at.append(time.monotonic())
         jobs = next(self._batches, 0)
         if not jobs:

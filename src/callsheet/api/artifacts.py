@@ -57,7 +57,7 @@ async def list_all(
         created_before=comparable_time(created_before) if created_before else None,
     )
     before = decode_cursor(runtime.key, cursor) if cursor else None
-    found = await list_artifacts(runtime.database, matching, runtime.sign, before=before, limit=limit + 1)
+    found = await list_artifacts(runtime.reads, matching, runtime.sign, before=before, limit=limit + 1)
     page, more = page_of(runtime.key, found, limit, lambda artifact: artifact.artifact_id)
     return ArtifactPage(artifacts=page, next_cursor=more)
 

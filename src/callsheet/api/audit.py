@@ -44,6 +44,6 @@ async def list_all(
     """Return a page of the audit log: who changed what, newest first. `target` matches the first characters."""
     before = decode_cursor(runtime.key, cursor) if cursor else None
     matching = AuditFilter(caller, action, target, None if since is None else comparable_time(since))
-    found = await list_entries(runtime.database, matching, before=before, limit=limit + 1)
+    found = await list_entries(runtime.reads, matching, before=before, limit=limit + 1)
     page, more = page_of(runtime.key, found, limit, lambda entry: entry.id)
     return AuditPage(entries=page, next_cursor=more)

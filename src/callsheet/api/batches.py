@@ -158,7 +158,7 @@ async def list_all(
 ) -> BatchPage:
     """Return a page of batches, newest first, with the counts of their executions."""
     before = decode_cursor(runtime.key, cursor) if cursor else None
-    found = await list_batches(runtime.database, before=before, limit=limit + 1)
+    found = await list_batches(runtime.reads, before=before, limit=limit + 1)
     page, more = page_of(runtime.key, found, limit, lambda batch: batch.id)
     return BatchPage(batches=page, next_cursor=more)
 

@@ -70,7 +70,7 @@ async def start(body: BulkBody, response: Response, caller: CallerDep, runtime: 
 async def list_all(runtime: RuntimeDep, cursor: Cursor = None, limit: Limit = 50) -> BulkActionPage:
     """Return a page of bulk actions, newest first. They are kept for as long as the audit log."""
     before = decode_cursor(runtime.key, cursor) if cursor else None
-    found = await list_bulk_actions(runtime.database, before=before, limit=limit + 1)
+    found = await list_bulk_actions(runtime.reads, before=before, limit=limit + 1)
     page, more = page_of(runtime.key, found, limit, lambda action: action.id)
     return BulkActionPage(bulk_actions=page, next_cursor=more)
 

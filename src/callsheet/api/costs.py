@@ -40,6 +40,4 @@ async def read_costs(
     month = shared_now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     start = month if since is None else comparable_time(since)
     end = None if until is None else comparable_time(until)
-    return Costs(
-        since=start, until=end, costs=await sum_costs(runtime.database, by, since=start, until=end, limit=limit)
-    )
+    return Costs(since=start, until=end, costs=await sum_costs(runtime.reads, by, since=start, until=end, limit=limit))

@@ -31,6 +31,7 @@ from callsheet.domain.resources import (
     Resources,
     ResourceWarning,
 )
+from callsheet.domain.scaling import QueueScaling
 from callsheet.domain.statuses import ExecutionStatus, JobStatus
 from callsheet.providers.listing import ModelRecord, OfferRecord, ParameterRecord
 
@@ -225,11 +226,22 @@ _QUEUE = QueueRecord(
     waiting=0,
     oldest_queued_at=_AT,
     slots=2,
+    workers=1,
     started_per_minute=1.2,
     ended_per_minute=1.4,
     duration_p50=41.5,
     duration_p95=118,
     operations=["render"],
+)
+_SCALING = QueueScaling(
+    queue="render",
+    desired_workers=3,
+    workers=1,
+    slots_per_worker=2.0,
+    needed_slots=5.0,
+    queued=3,
+    running=2,
+    oldest_wait=41.5,
 )
 
 _WORKER_RECORD = WorkerRecord(
@@ -239,6 +251,7 @@ _WORKER_RECORD = WorkerRecord(
     pid=4711,
     version="0.1.0",
     lanes={"render": 2, "preview": 4},
+    configured_lanes={"render": 2, "preview": 4},
     operations=["preview", "render"],
     running=2,
     started_at=_AT,
@@ -303,6 +316,7 @@ queues = _response({"queues": [_QUEUE.model_dump(mode="json")]})
 worker = _response(_WORKER_RECORD)
 stopping_worker = _response(_WORKER_RECORD.model_copy(update={"status": "stopping"}), "Accepted")
 worker_resources = _response({"points": [_RESOURCE_POINT.model_dump(mode="json")]})
+scaling = _response({"desiredWorkers": 3, "queues": [_SCALING.model_dump(mode="json")]})
 workers = _response({"workers": [_WORKER_RECORD.model_dump(mode="json")]})
 comfyui_servers = _response(
     {

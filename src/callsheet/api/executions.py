@@ -190,7 +190,7 @@ async def list_all(
         source=source or None,
         api_key=api_key,
     )
-    found = await list_executions(runtime.database, matching, before=before, limit=limit + 1)
+    found = await list_executions(runtime.reads, matching, before=before, limit=limit + 1)
     page, more = page_of(runtime.key, found, limit, lambda execution: execution.execution_id)
     return ExecutionPage(executions=page, next_cursor=more)
 

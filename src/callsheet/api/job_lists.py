@@ -61,6 +61,6 @@ async def list_all(
         created_before=comparable_time(created_before) if created_before else None,
     )
     before = decode_cursor(runtime.key, cursor) if cursor else None
-    found = await list_jobs(runtime.database, matching, before=before, limit=limit + 1)
+    found = await list_jobs(runtime.reads, matching, before=before, limit=limit + 1)
     page, more = page_of(runtime.key, found, limit, lambda job: job.id)
     return JobPage(jobs=page, next_cursor=more)

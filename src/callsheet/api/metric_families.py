@@ -62,6 +62,7 @@ def _queues(snapshot: "Snapshot") -> Iterator[Family]:
     waits: _Values = {(q.name,): max((now - (q.oldest_queued_at or now)).total_seconds(), 0) for q in queues}
     yield gauge(catalog.QUEUE_OLDEST_WAIT, waits)
     yield gauge(catalog.QUEUE_SLOTS, {(q.name,): q.slots for q in queues})
+    yield gauge(catalog.QUEUE_DESIRED_WORKERS, {(each.queue,): each.desired_workers for each in snapshot.scaling})
     yield gauge(catalog.QUEUE_PAUSED, {(q.name,): q.paused for q in queues})
 
 

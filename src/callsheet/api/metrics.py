@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -23,8 +24,10 @@ from callsheet.api.replaced_metric_names import replaced_families
 from callsheet.db.outages import TRANSIENT_ERRORS
 from callsheet.db.statements import sql
 from callsheet.domain.records import QueueRecord, WorkerRecord
+from callsheet.domain.scaling import QueueScaling
 from callsheet.engine.metric_totals import Totals, count_new_events, read_totals
 from callsheet.engine.reads.queues import list_queues
+from callsheet.engine.reads.scaling import scale_queues
 from callsheet.engine.reads.workers import list_workers
 from callsheet.wiring import Runtime
 
@@ -43,6 +46,7 @@ class Snapshot:
     queues: list[QueueRecord]
     workers: list[WorkerRecord]
     gauges: Any
+    scaling: list[QueueScaling] = field(default_factory=list)
     provider_waits: list[Any] = field(default_factory=list)
     totals: Totals = field(default_factory=Totals)
 
@@ -86,7 +90,12 @@ class Metrics:
             gauges = await sql.metric_gauges(connection)
             waits = await sql.provider_waits(connection)
             totals = await read_totals(connection)
-        return Snapshot(queues, workers, gauges, waits, totals)
+        return Snapshot(queues, workers, gauges, self._scaling(queues, gauges["now"]), waits, totals)
+
+    def _scaling(self, queues: list[QueueRecord], now: datetime) -> list[QueueScaling]:
+        settings = self._runtime.settings
+        wait = settings.scaling_target_wait.total_seconds()
+        return scale_queues(queues, now=now, target_wait=wait, lanes=settings.lanes)
 
     def families(self) -> Iterator[Metric]:
         """Yield the metrics of the last read."""

@@ -124,7 +124,7 @@ async def push(
 @router.get("", name="list_plans", summary="List plans", responses={**problem_responses(), 200: examples.plan_list})
 async def list_all(runtime: RuntimeDep) -> PlanList:
     """Return the stored plans and those that come with Callsheet."""
-    return PlanList(plans=await list_plans(runtime.database))
+    return PlanList(plans=await list_plans(runtime.reads))
 
 
 @router.get(

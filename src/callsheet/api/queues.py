@@ -64,7 +64,7 @@ class QueuePatch(Model):
 @router.get("", name="list_queues", summary="List queues", responses={**problem_responses(), 200: examples.queues})
 async def list_all_queues(runtime: RuntimeDep) -> QueueList:
     """Return every queue that has an operation, a limit, a lane or a job."""
-    return QueueList(queues=await list_queues(runtime.database, runtime.catalog))
+    return QueueList(queues=await list_queues(runtime.reads, runtime.catalog))
 
 
 @router.patch(

@@ -85,6 +85,10 @@ ROUTE_ACCESS: Mapping[str, Access] = {
     "POST /api/plans/check": _unaudited(SUBMIT),
     # Schedules
     "GET /api/clean-up": OPERATE,
+    "POST /api/clean-up/orphans": OPERATE,
+    "GET /api/clean-up/orphans": OPERATE,
+    "GET /api/clean-up/orphans/{search_id}/files": OPERATE,
+    "POST /api/clean-up/orphans/{search_id}/delete": OPERATE,
     "GET /api/schedules": READ,
     "GET /api/schedules/{name}": READ,
     "GET /api/schedules/{name}/runs": READ,
@@ -122,6 +126,7 @@ ROUTE_ACCESS: Mapping[str, Access] = {
     "GET /api/plan.schema.json": READ,
     # Fleet
     "GET /api/queues": READ,
+    "GET /api/queues/scaling": READ,
     "PATCH /api/queues/{name}": OPERATE,
     "GET /api/providers/held": READ,
     "POST /api/providers/release": OPERATE,
@@ -129,6 +134,7 @@ ROUTE_ACCESS: Mapping[str, Access] = {
     "GET /api/workers": READ,
     "GET /api/workers/{worker}/resources": READ,
     "PATCH /api/workers/{worker_id}": OPERATE,
+    "DELETE /api/workers/{worker_id}/lanes": OPERATE,
     "POST /api/workers/{worker_id}/drain": OPERATE,
     "POST /api/workers/{worker_id}/stop": OPERATE,
     "GET /api/worker/task": OPERATE,

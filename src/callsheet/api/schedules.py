@@ -121,7 +121,7 @@ async def runs(
     limit: Limit = 50,
 ) -> ScheduleRunList:
     """Return what became of the times of a schedule, newest first."""
-    return ScheduleRunList(runs=await list_runs(runtime.database, name, before=before, limit=limit))
+    return ScheduleRunList(runs=await list_runs(runtime.reads, name, before=before, limit=limit))
 
 
 @router.delete(

@@ -109,7 +109,7 @@ async def list_page(
 ) -> UploadPage:
     """Return a page of uploads, newest first, complete or not."""
     before = decode_cursor(runtime.key, cursor) if cursor else None
-    found = await list_uploads(runtime.database, before=before, limit=limit + 1)
+    found = await list_uploads(runtime.reads, before=before, limit=limit + 1)
     page, more = page_of(runtime.key, found, limit, lambda upload: upload.id)
     partial = _partial_files(request)
     return UploadPage(uploads=[await _record(runtime, partial, upload) for upload in page], next_cursor=more)

@@ -94,7 +94,7 @@ async def list_all_videos(
 ) -> VideoPage:
     """Return a page of videos. Deleted videos are left out."""
     last = execution_id_of(after) if after else None
-    found = await list_videos(runtime.database, after=last, newest_first=order == "desc", limit=limit + 1)
+    found = await list_videos(runtime.reads, after=last, newest_first=order == "desc", limit=limit + 1)
     return to_page([to_video(job) for job in found[:limit]], has_more=len(found) > limit)
 
 

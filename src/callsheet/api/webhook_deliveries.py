@@ -67,7 +67,7 @@ async def list_all(
     # At most a bigint: the cursor may be that of another list.
     before = min(decode_cursor(runtime.key, cursor).int, _MAX_NUMBER) if cursor else None
     matching = DeliveryFilter(endpoint_id=endpoint_id, execution_id=execution_id, status=status)
-    found = await list_deliveries(runtime.database, matching, before=before, limit=limit + 1)
+    found = await list_deliveries(runtime.reads, matching, before=before, limit=limit + 1)
     page, more = page_of(runtime.key, found, limit, lambda delivery: UUID(int=delivery.number))
     return DeliveryPage(deliveries=page, next_cursor=more)
 

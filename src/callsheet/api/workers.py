@@ -12,7 +12,7 @@ from callsheet.api.problems import problem_responses
 from callsheet.domain.model import Model
 from callsheet.domain.records import WorkerRecord
 from callsheet.domain.resources import ResourcePoint
-from callsheet.engine.fleet.worker_lanes import set_lanes
+from callsheet.engine.fleet.worker_lanes import reset_lanes, set_lanes
 from callsheet.engine.fleet.worker_stop import drain_worker, stop_worker
 from callsheet.engine.reads.resources import resource_history
 from callsheet.engine.reads.workers import list_workers
@@ -72,8 +72,22 @@ async def change_worker(
     patch: Annotated[WorkerPatch, Body(openapi_examples=examples.worker_patches)],
     runtime: RuntimeDep,
 ) -> WorkerRecord:
-    """Change the lanes of a worker. Running jobs continue. With 0, the worker claims no more jobs of that queue."""
+    """Change the lanes of a worker. Running jobs continue. With 0, the worker claims no more jobs of that queue.
+
+    Later workers of the same name have these lanes, too, until they are reset.
+    """
     return await set_lanes(runtime.database, worker_id, patch.lanes)
+
+
+@router.delete(
+    "/{worker_id}/lanes",
+    name="reset_worker_lanes",
+    summary="Reset a worker's lanes",
+    responses={**problem_responses(404), 200: examples.worker},
+)
+async def reset_worker_lanes(worker_id: UUID, runtime: RuntimeDep) -> WorkerRecord:
+    """Give a worker the lanes of its settings again, also if it was drained."""
+    return await reset_lanes(runtime.database, worker_id)
 
 
 @router.post(

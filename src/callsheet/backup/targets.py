@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, cast
 
 from callsheet.backup.copying import DigestReader, sync_folder, write_durably
 from callsheet.backup.manifest import DUMP, MANIFEST, Manifest, StoredPart
@@ -57,8 +58,12 @@ def open_target(path: Path) -> Iterator[Target]:
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Conflict(f"Another process writes a backup to {path}") from None
+            # Another process may have completed, and renamed, what was opened here.
+            is_current = os.path.samestat(os.fstat(lock), part.stat())
+        except (BlockingIOError, FileNotFoundError):
+            is_current = False
+        if not is_current:
+            raise Conflict(f"Another process writes a backup to {path}")
         try:
             with _TarTarget(part, lock) if is_tar else _FolderTarget(part) as target:
                 yield target
@@ -133,7 +138,7 @@ class _TarTarget(Target):
     def add(self, name: str, source: DigestReader, size: int) -> StoredPart:
         member = tarfile.TarInfo(name)
         member.size, member.mode = size, _PRIVATE
-        self._tar.addfile(member, source)  # type: ignore[arg-type] - it only reads
+        self._tar.addfile(member, cast("IO[bytes]", source))  # only `read` is used
         return source.part
 
     def add_dump(self) -> StoredPart:

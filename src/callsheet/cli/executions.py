@@ -133,6 +133,9 @@ def _send(
 def _show_warnings(receipt: dict[str, Any]) -> None:
     from callsheet.cli.printing import say
 
+    if unpriced := (receipt.get("estimatedCost") or {}).get("unpricedJobs"):
+        more = "…" if len(unpriced) > _MAX_SHOWN_JOBS else ""
+        say(f"Price not known: {', '.join(unpriced[:_MAX_SHOWN_JOBS])}{more}")
     for warning in receipt.get("warnings", []):
         say(f"Warning: {', '.join(warning['jobs'][:_MAX_SHOWN_JOBS])}: {warning['message']}")
 

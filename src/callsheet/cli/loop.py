@@ -43,6 +43,13 @@ def on_stop_signals(stop: Callable[[], None]) -> None:
         loop.add_signal_handler(number, stop)
 
 
+def on_drain_signals(drain: Callable[[], None], recycle: Callable[[], None]) -> None:
+    """Call `drain` at every SIGUSR1, and `recycle` at every SIGUSR2, instead of ending the process."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGUSR1, drain)
+    loop.add_signal_handler(signal.SIGUSR2, recycle)
+
+
 def cancel_on_terminate() -> None:
     """Cancel the current task at SIGTERM, as Ctrl-C does."""
     task = asyncio.current_task()

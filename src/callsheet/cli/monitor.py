@@ -23,10 +23,13 @@ _RETRY_DELAY = 5.0
 
 
 @asynccontextmanager
-async def monitoring(runtime: Runtime) -> AsyncIterator[None]:
-    """Serve until the block ends, on the port of the settings, else on 3031. A worker works without the port, too."""
+async def monitoring(runtime: Runtime, *, follows: bool = False) -> AsyncIterator[None]:
+    """Serve until the block ends, on the port of the settings, else on 3031. A worker works without the port, too.
+
+    `follows`: an earlier process of the worker may have the port, until its jobs have ended.
+    """
     settings = runtime.settings
-    wanted = settings.monitor_port is not None
+    wanted = follows or settings.monitor_port is not None
     port = settings.monitor_port or DEFAULT_MONITOR_PORT
     serving = asyncio.create_task(_serve(runtime, settings.monitor_host, port, retries=wanted), name="monitor")
     try:

@@ -1,4 +1,4 @@
-"""`callsheet queues`: list, pause, limit and empty queues."""
+"""`callsheet queues`: list, pause, limit, empty and scale queues."""
 
 from typing import Annotated, Any
 
@@ -106,6 +106,35 @@ def limit(
     if not change:
         raise typer.BadParameter("set --max-running, --rate, or both")
     _change(name, change, url, api_key)
+
+
+@group.command()
+def scaling(
+    queue: Annotated[
+        list[str] | None, typer.Option("--queue", metavar="QUEUE", help="Only this queue; can be repeated")
+    ] = None,
+    least: Annotated[int, typer.Option("--min", min=0, help="Smallest number of workers")] = 0,
+    most: Annotated[int | None, typer.Option("--max", min=0, help="Largest number of workers")] = None,
+    target_wait: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Time in which a queued job should start, such as 30s")
+    ] = None,
+    as_json: Json = False,
+    url: Url = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Show how many workers each queue should have, for a program that scales them."""
+    from callsheet.cli.printing import show_columns, show_json
+    from callsheet.cli.remote import connect
+
+    with connect(url, api_key) as client:
+        response = client.get("/api/queues/scaling", queue=queue, min=least, max=most, targetWait=target_wait)
+    if as_json:
+        show_json(response)
+        return
+    headings = ("QUEUE", "DESIRED", "WORKERS", "NEEDED SLOTS", "SLOTS PER WORKER", "OLDEST WAIT")
+    names = ("queue", "desiredWorkers", "workers", "neededSlots", "slotsPerWorker")
+    rows = [(*(each[name] for name in names), f"{each['oldestWait']:.0f} s") for each in records_in(response, "queues")]
+    show_columns(headings, rows)
 
 
 @group.command()

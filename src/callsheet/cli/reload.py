@@ -12,7 +12,7 @@ from pathlib import Path
 from callsheet.cli.loop import on_stop_signals
 from callsheet.cli.printing import say
 from callsheet.domain.errors import ConfigurationError
-from callsheet.processes.supervisor import LIFELINE
+from callsheet.processes.lifeline import LIFELINE
 from callsheet.settings import Settings
 from callsheet.wiring import open_database
 

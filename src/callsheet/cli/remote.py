@@ -22,6 +22,10 @@ class ApiClient(SyncClient):
         """Send PUT with JSON and return the JSON of the response."""
         return self.request("PUT", path, json=body)
 
+    def delete(self, path: str) -> Any:
+        """Send DELETE and return the JSON of the response."""
+        return self.request("DELETE", path)
+
     def patch(self, path: str, body: Any) -> Any:
         """Send PATCH with JSON and return the JSON of the response."""
         return self.request("PATCH", path, json=body)

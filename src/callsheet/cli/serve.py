@@ -77,7 +77,7 @@ def _run_server(
     from callsheet.cli.server_runner import serve_runtime
     from callsheet.cli.telemetry import telemetry
     from callsheet.intake.catalog import load_intake
-    from callsheet.processes.supervisor import Lifeline
+    from callsheet.processes.lifeline import Lifeline
 
     settings = load_settings(**options)
     # With --reload, this process ends when its parent dies.

@@ -9,9 +9,10 @@ from callsheet.api.bind_check import require_api_key_beyond_loopback
 from callsheet.api.server import Server, make_server
 from callsheet.api.starting_app import StartingApp
 from callsheet.cli.listener import bind
-from callsheet.cli.loop import on_stop_signals
+from callsheet.cli.loop import on_drain_signals, on_stop_signals
 from callsheet.cli.printing import say
 from callsheet.cli.worker import worker_supervisor
+from callsheet.db.connection_budget import warn_about_connections
 from callsheet.db.statements import sql
 from callsheet.intake.contract import Intake
 from callsheet.intake.runner import IntakeRunner
@@ -58,6 +59,7 @@ async def serve_runtime(
                 has_keys = await runtime.database.retry(sql.has_access_rules)
                 require_api_key_beyond_loopback(settings, has_keys=has_keys)
                 await runtime.store_defined_schedules()
+                await warn_about_connections(runtime.database, pool_size=settings.database_pool_size)
                 app = create_app(runtime)
                 supervisor = (
                     worker_supervisor(settings, runtime.database, worker_args, env) if worker_args is not None else None
@@ -90,6 +92,8 @@ async def _until_stopped(
             runner.stop()
 
     on_stop_signals(stop)
+    if supervisor is not None:
+        on_drain_signals(supervisor.drain, supervisor.recycle)
     sending = asyncio.create_task(runtime.webhook_sender().run(), name="webhook sender")
     periodic = asyncio.create_task(runtime.run_server_tasks(), name="server tasks")
     working = asyncio.create_task(supervisor.run(), name="worker") if supervisor is not None else None

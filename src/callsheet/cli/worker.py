@@ -2,15 +2,17 @@
 
 import sys
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
 
+from callsheet.cli.gpu_workers import find_gpus, gpu_environment, gpu_lanes
 from callsheet.cli.options import DatabaseUrl, DataDir, HoldSubmissions, Import
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from callsheet.db.database import Database
@@ -38,13 +40,40 @@ def worker(
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
     hold_submissions: HoldSubmissions = False,
+    max_jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Replace the worker process after N jobs; no job is interrupted by it (CALLSHEET_WORKER_MAX_JOBS)",
+        ),
+    ] = None,
+    max_memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Replace it likewise above this resident memory, such as 4GB (CALLSHEET_WORKER_MAX_MEMORY)",
+        ),
+    ] = None,
+    gpus: Annotated[
+        str | None,
+        typer.Option(
+            metavar="GPUS",
+            help="One worker process for each GPU: `all`, or some, such as 0,1. Each sees its GPU only, and serves the "
+            "queue gpu with one slot; name others with --queues",
+        ),
+    ] = None,
     supervise: Annotated[bool, typer.Option(help="Run the worker in a child process and restart it if it dies")] = True,
     worker_id: Annotated[str | None, typer.Option("--id", hidden=True)] = None,
+    follows: Annotated[list[str] | None, typer.Option("--follows", hidden=True)] = None,
 ) -> None:
     """Run the jobs of queues until stopped.
 
     At SIGTERM or Ctrl-C, the worker claims no more jobs. Running jobs may end within the grace period; then they are
     returned to their queues, and no attempt is counted. A second signal returns them at once.
+
+    At SIGUSR1, the worker claims no more jobs, and ends after the running ones, however long they take. At SIGUSR2, a
+    new process takes its place in the same way.
     """
     from callsheet.cli.bootstrap import child_environment, configure_command_logging, load_settings
 
@@ -53,14 +82,30 @@ def worker(
         "database_url": database_url,
         "worker_name": name,
         "hold_submissions": hold_submissions or None,
+        "worker_max_jobs": max_jobs,
+        "worker_max_memory": max_memory,
     }
     settings = load_settings(**options)
     configure_command_logging(settings, verbose=context.obj)
-    if supervise:
-        arguments = worker_arguments(queues, concurrency, modules, verbose=context.obj)
-        code = _run_supervisor(settings, arguments, child_environment(**options))
-        raise typer.Exit(code)
-    _run_worker(settings, queues, concurrency, modules, UUID(worker_id) if worker_id else None)
+    if not supervise:
+        if gpus is not None:
+            raise typer.BadParameter("needs the supervisor: leave out --no-supervise", param_hint="--gpus")
+        identity = _Identity(UUID(worker_id) if worker_id else None, [UUID(each) for each in follows or ()])
+        _run_worker(settings, queues, concurrency, modules, identity)
+        return
+    if gpus is not None:
+        queues, concurrency = gpu_lanes(queues, concurrency)
+    arguments = worker_arguments(queues, concurrency, modules, verbose=context.obj)
+    raise typer.Exit(_run_supervisors(settings, arguments, child_environment(**options), gpus))
+
+
+@dataclass(frozen=True, slots=True)
+class _Identity:
+    """Which worker a process is."""
+
+    id: UUID | None
+    follows: list[UUID]
+    """Ids of earlier processes of the worker, which still end their jobs."""
 
 
 def worker_arguments(
@@ -78,19 +123,22 @@ def worker_supervisor(
 ) -> "Supervisor":
     """Return a supervisor that runs `callsheet` with these arguments in a child process.
 
-    When the child dies, its worker is marked as lost in the database, so that its jobs are rescued at once.
+    Each child has the same name of the worker: that of `env`, else that of the settings. When the child dies, its
+    worker is marked as lost in the database, so that its jobs are rescued at once.
     """
     import structlog
 
     from callsheet.db.outages import DATABASE_ERRORS
     from callsheet.engine.worker.heartbeat import extend_heartbeat
+    from callsheet.engine.worker.loop import expand_name
     from callsheet.engine.worker.rescuer import mark_worker_lost
     from callsheet.processes.supervisor import Supervisor
 
     log = structlog.get_logger(__name__)
 
-    def command(worker_id: UUID) -> list[str]:
-        return [sys.executable, "-m", "callsheet", *arguments, "--id", str(worker_id)]
+    def command(worker_id: UUID, follows: "Sequence[UUID]") -> list[str]:
+        earlier = [part for each in follows for part in ("--follows", str(each))]
+        return [sys.executable, "-m", "callsheet", *arguments, "--id", str(worker_id), *earlier]
 
     async def on_death(worker_id: UUID) -> None:
         try:
@@ -106,7 +154,7 @@ def worker_supervisor(
 
     return Supervisor(
         command,
-        env=env,
+        env={**env, "CALLSHEET_WORKER_NAME": expand_name(env.get("CALLSHEET_WORKER_NAME") or settings.worker_name)},
         on_death=on_death,
         on_silence=on_silence,
         interval=settings.heartbeat_interval.total_seconds(),
@@ -114,17 +162,30 @@ def worker_supervisor(
     )
 
 
-def _run_supervisor(settings: "Settings", arguments: list[str], env: dict[str, str]) -> int:
-    from callsheet.cli.loop import cancelled_by_sigterm, on_stop_signals, run_async
+def _run_supervisors(settings: "Settings", arguments: list[str], env: dict[str, str], gpus: str | None) -> int:
+    from callsheet.cli.loop import cancelled_by_sigterm, on_drain_signals, on_stop_signals, run_async
+    from callsheet.db.connection_budget import SUPERVISOR_POOL
+    from callsheet.processes.supervisor_group import SupervisorGroup
     from callsheet.wiring import open_database
 
     async def supervise() -> int:
-        async with open_database(settings, migrate=False, wait=True) as database:
-            supervisor = worker_supervisor(settings, database, arguments, env)
-            on_stop_signals(supervisor.stop)
-            return await supervisor.run()
+        environments = [env] if gpus is None else await _gpu_environments(settings, env, gpus)
+        of_supervisor = settings.model_copy(update={"database_pool_size": SUPERVISOR_POOL})
+        async with open_database(of_supervisor, migrate=False, wait=True) as database:
+            group = SupervisorGroup([worker_supervisor(settings, database, arguments, each) for each in environments])
+            on_stop_signals(group.stop)
+            on_drain_signals(group.drain, group.recycle)
+            return await group.run()
 
     return run_async(cancelled_by_sigterm(supervise()))
+
+
+async def _gpu_environments(settings: "Settings", env: dict[str, str], gpus: str) -> list[dict[str, str]]:
+    from callsheet.engine.worker.loop import expand_name
+
+    found = await find_gpus(gpus)
+    name = expand_name(settings.worker_name)
+    return [{**env, **gpu_environment(settings, gpu, place=place, name=name)} for place, gpu in enumerate(found)]
 
 
 def _run_worker(
@@ -132,13 +193,15 @@ def _run_worker(
     queues: str | None,
     concurrency: str | None,
     modules: list[str] | None,
-    worker_id: UUID | None,
+    identity: _Identity,
 ) -> None:
     from callsheet.cli.bootstrap import discover_operations
-    from callsheet.cli.loop import on_stop_signals, run_async
+    from callsheet.cli.loop import on_drain_signals, on_stop_signals, run_async
     from callsheet.cli.telemetry import telemetry
+    from callsheet.db.connection_budget import warn_about_connections
+    from callsheet.engine.worker.recycling import RecyclingLimits
     from callsheet.processes.garbage_collection import collect_garbage_less_often
-    from callsheet.processes.supervisor import Lifeline
+    from callsheet.processes.lifeline import Lifeline
     from callsheet.wiring import open_runtime
 
     started = False
@@ -148,13 +211,24 @@ def _run_worker(
         catalog = discover_operations(modules)
         lanes = _choose_lanes(settings, queues, concurrency, catalog.queues())
         # A supervisor has connected with these settings before it started this process.
-        async with open_runtime(settings, catalog, wait=True, connected_before=lifeline.is_connected) as runtime:
-            worker = runtime.worker(lanes, id=worker_id, process=lifeline)
+        async with open_runtime(
+            settings, catalog, wait=True, connected_before=lifeline.is_connected, read_replicas=False
+        ) as runtime:
+            pool_size = settings.database_pool_size
+            await warn_about_connections(runtime.database, pool_size=pool_size, starting_workers=1)
+            worker = runtime.worker(
+                lanes,
+                id=identity.id,
+                process=lifeline,
+                limits=RecyclingLimits(settings.worker_max_jobs, settings.worker_max_memory),
+                follows=identity.follows,
+            )
             # The first signal lets running jobs end; each later one returns them to their queues at once.
             signals = iter([False])
             on_stop_signals(lambda: worker.stop(immediately=next(signals, True)))
+            on_drain_signals(worker.drain, worker.recycle)
             started = True
-            async with _monitoring(runtime):
+            async with _monitoring(runtime, follows=bool(identity.follows)):
                 collect_garbage_less_often()
                 await worker.run()
 
@@ -170,14 +244,14 @@ def _run_worker(
     lifeline.report_done()
 
 
-def _monitoring(runtime: "Runtime") -> "AbstractAsyncContextManager[None]":
+def _monitoring(runtime: "Runtime", *, follows: bool) -> "AbstractAsyncContextManager[None]":
     """Serve metrics during the block, if the settings ask for it. Only then, the web server is loaded."""
     settings = runtime.settings
     if settings.monitor_port is None and (settings.console_user is None or settings.console_password is None):
         return nullcontext()
     from callsheet.cli.monitor import monitoring
 
-    return monitoring(runtime)
+    return monitoring(runtime, follows=follows)
 
 
 def _choose_lanes(

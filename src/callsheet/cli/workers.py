@@ -115,7 +115,10 @@ def set_lanes(
     url: Url = None,
     api_key: ApiKey = None,
 ) -> None:
-    """Change the slots of a worker's lanes. The change takes effect immediately."""
+    """Change the slots of a worker's lanes, immediately.
+
+    Later workers of the same name have them, too, until `reset-lanes`.
+    """
     from callsheet.cli.printing import say
     from callsheet.cli.remote import connect
     from callsheet.settings import parse_lanes
@@ -129,9 +132,20 @@ def set_lanes(
             say(f"{worker}: {_lanes_text(client.patch(f'/api/workers/{worker_id}', {'lanes': new_lanes}))}")
 
 
+@group.command("reset-lanes")
+def reset_lanes(worker: WorkerName, url: Url = None, api_key: ApiKey = None) -> None:
+    """Give a worker the lanes of its settings again, also if it was drained."""
+    from callsheet.cli.printing import say
+    from callsheet.cli.remote import connect
+
+    with connect(url, api_key) as client:
+        for worker_id in _ids_of(client, worker):
+            say(f"{worker}: {_lanes_text(client.delete(f'/api/workers/{worker_id}/lanes'))}")
+
+
 @group.command()
 def drain(worker: WorkerName, url: Url = None, api_key: ApiKey = None) -> None:
-    """Close all lanes of a worker: it ends its running jobs and claims no more. `set-lanes` opens them again."""
+    """Close all lanes of a worker: it ends its running jobs and claims no more. `reset-lanes` opens them again."""
     from callsheet.cli.printing import say
     from callsheet.cli.remote import connect
 

@@ -53,9 +53,7 @@ async def _found(
 ) -> list[StoredArtifact]:
     """Return the artifacts of a page, and one more if there is another page."""
     if like is not None:
-        return await similar_artifacts(runtime.database, like, runtime.sign, limit=_PAGE_SIZE)
+        return await similar_artifacts(runtime.reads, like, runtime.sign, limit=_PAGE_SIZE)
     if search:
-        return await search_artifacts(
-            runtime.database, search, filters, runtime.sign, before=before, limit=_PAGE_SIZE + 1
-        )
-    return await list_artifacts(runtime.database, filters, runtime.sign, before=before, limit=_PAGE_SIZE + 1)
+        return await search_artifacts(runtime.reads, search, filters, runtime.sign, before=before, limit=_PAGE_SIZE + 1)
+    return await list_artifacts(runtime.reads, filters, runtime.sign, before=before, limit=_PAGE_SIZE + 1)

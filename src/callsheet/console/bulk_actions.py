@@ -42,7 +42,7 @@ _NAMES = {
 @router.get("")
 async def list_page(request: Request, runtime: RuntimeDep, before: UUID | None = None) -> Response:
     """Show the bulk actions, newest first."""
-    found = await list_bulk_actions(runtime.database, before=before, limit=_PAGE_SIZE + 1)
+    found = await list_bulk_actions(runtime.reads, before=before, limit=_PAGE_SIZE + 1)
     actions = found[:_PAGE_SIZE]
     return page_response(
         request,

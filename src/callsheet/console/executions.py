@@ -47,8 +47,8 @@ AskedJobs = Annotated[JobsOfPage, Depends(_asked_jobs)]
 @router.get("/executions")
 async def list_page(request: Request, runtime: RuntimeDep, filters: Filters, before: UUID | None = None) -> Response:
     """Show executions, newest first, with the filters of the API."""
-    found = await list_executions(runtime.database, filters, before=before, limit=PAGE_SIZE + 1)
-    queues = await list_queues(runtime.database, runtime.catalog)
+    found = await list_executions(runtime.reads, filters, before=before, limit=PAGE_SIZE + 1)
+    queues = await list_queues(runtime.reads, runtime.catalog)
     last = found[PAGE_SIZE - 1].execution_id if len(found) > PAGE_SIZE else None
     return page_response(
         request,
@@ -57,7 +57,7 @@ async def list_page(request: Request, runtime: RuntimeDep, filters: Filters, bef
         filters=filters,
         filtered=filters != ExecutionFilter(),
         views=await views_of(runtime, request.state.caller, filters),
-        counts=await count_executions(runtime.database, most=MOST_COUNTED),
+        counts=await count_executions(runtime.reads, most=MOST_COUNTED),
         most=MOST_COUNTED,
         operations=sorted(operation.name for operation in runtime.catalog.operations()),
         queues=[queue.name for queue in queues],

@@ -46,7 +46,7 @@ async def stream(request: Request, runtime: RuntimeDep) -> Response:
 
 
 async def _fragments(runtime: Runtime) -> list[Fragment]:
-    database = runtime.database
+    database = runtime.reads
     counts = await count_executions(database, most=MOST_COUNTED)
     running = await list_executions(
         database, ExecutionFilter(statuses=[ExecutionStatus.RUNNING]), before=None, limit=_LISTED

@@ -131,7 +131,7 @@ def _one_job(model: ModelRecord, provider: str, inputs: Mapping[str, Any]) -> Su
 
 
 def _without_inputs(path: str) -> str:
-    """Return the path of a problem as if all inputs were params: the form does not tell them apart."""
+    """Return the path of a problem as if all inputs were params: the form does not distinguish them."""
     return path.replace(f"{_PARAMS}.inputs.", f"{_PARAMS}.", 1)
 
 

@@ -24,7 +24,7 @@ Version = Annotated[int | None, Query(ge=1, le=2**31 - 1)]
 @router.get("")
 async def plan_list_page(request: Request, runtime: RuntimeDep) -> Response:
     """Show the stored plans and those that come with Callsheet."""
-    return page_response(request, "plans.html", plans=await list_plans(runtime.database))
+    return page_response(request, "plans.html", plans=await list_plans(runtime.reads))
 
 
 @router.get("/{name}")

@@ -33,7 +33,7 @@ async def page(request: Request, runtime: RuntimeDep) -> Response:
     rows, servers, spent = await asyncio.gather(
         _rows(runtime, csrf_token(request)),
         _server_rows(runtime),
-        sum_costs(runtime.database, "model", since=since, until=None, limit=_MOST_MODELS),
+        sum_costs(runtime.reads, "model", since=since, until=None, limit=_MOST_MODELS),
     )
     return page_response(
         request,
@@ -69,7 +69,7 @@ async def release(name: str, form: CheckedForm, runtime: RuntimeDep) -> Response
 
 
 async def _rows(runtime: Runtime, token: str) -> list[Fragment]:
-    outcomes = await provider_outcomes(runtime.database)
+    outcomes = await provider_outcomes(runtime.reads)
     held = [each.provider for each in await list_held_submissions(runtime.database, limit=_MAX_HELD)]
     found = []
     for name in sorted({*runtime.providers, *outcomes, *held}):

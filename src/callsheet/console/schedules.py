@@ -32,7 +32,7 @@ async def page(
 ) -> Response:
     """Show a schedule with a page of its runs, newest first."""
     schedule = await get_schedule(runtime.database, name)
-    found = await list_runs(runtime.database, name, before=before, limit=_PAGE_SIZE + 1)
+    found = await list_runs(runtime.reads, name, before=before, limit=_PAGE_SIZE + 1)
     older = found[_PAGE_SIZE - 1].due_at.isoformat() if len(found) > _PAGE_SIZE else None
     return page_response(
         request, "schedule.html", schedule=schedule, runs=found[:_PAGE_SIZE], older=older, first=before is None

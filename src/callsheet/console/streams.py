@@ -36,8 +36,8 @@ _GROUP_SECONDS = 0.3
 _RENDER_SECONDS = 5.0
 """Wait reasons change without an event: a page is rendered again after this time."""
 _LOG_LINES = 200
-_STAND_IN = secrets.token_hex(32)
-"""Stands for the token of forms in pages that several callers share. Nobody else knows it, so no text contains it."""
+_TOKEN_MARK = secrets.token_hex(32)
+"""Marks the place of the token of forms in pages that callers share. It is secret: no text contains it."""
 
 
 @router.get("")
@@ -118,7 +118,7 @@ def _render(page: ExecutionPage, token: str) -> _RenderedPage:
 class _View:
     """An open page of an execution.
 
-    What all pages of the same jobs show is read and rendered once, for callers of the same scopes, with a stand-in for
+    What all pages of the same jobs show is read and rendered once, for callers of the same scopes, with a mark for
     the token of their forms.
     """
 
@@ -128,7 +128,7 @@ class _View:
         self._asked = asked
         self._token = str(csrf_token(request))
         self._shared: SharedReads = request.app.state.shared_reads
-        self._stand_in = form_token(request, _STAND_IN)
+        self._marked = form_token(request, _TOKEN_MARK)
         self._key = (execution_id, asked.root, asked.after, *(asked.statuses or ()))
         self._scopes = frozenset(request.state.caller.scopes)
         self._changed = ChangedFragments()
@@ -145,7 +145,7 @@ class _View:
                     if rendered_at == -math.inf and page.last_event == after_event:
                         self._changed.skip(page.parts)
                     for data in self._changed.changes(page.parts):
-                        yield f"id: {page.last_event}\ndata: {data.replace(_STAND_IN, self._token)}\n\n"
+                        yield f"id: {page.last_event}\ndata: {data.replace(_TOKEN_MARK, self._token)}\n\n"
                     shown, rendered_at = page.last_event, time.monotonic()
                     ended = page.ended
                 log = await self._log(after_line)
@@ -166,7 +166,7 @@ class _View:
             page = await read_execution_page(
                 self._runtime.database, self._execution_id, self._asked, self._runtime.sign
             )
-            return await in_plan_thread(_render, page, self._stand_in)
+            return await in_plan_thread(_render, page, self._marked)
 
         key = ("page", *self._key, self._scopes)
         return await self._shared.get(key, render, is_fresh=lambda page: page.last_event >= least_event)

@@ -29,7 +29,7 @@ async def page(
 ) -> Response:
     """Show the endpoints, and a page of deliveries, newest first."""
     filters = DeliveryFilter(endpoint_id=endpoint, status=status)
-    found = await list_deliveries(runtime.database, filters, before=before, limit=_PAGE_SIZE + 1)
+    found = await list_deliveries(runtime.reads, filters, before=before, limit=_PAGE_SIZE + 1)
     last = found[_PAGE_SIZE - 1].number if len(found) > _PAGE_SIZE else None
     return page_response(
         request,

@@ -204,11 +204,13 @@ async def _keep_session(_connection: Connection) -> None:
 class DedicatedConnection:
     """One connection outside the pool, for work that must not queue behind other work.
 
-    `timeout` limits each `run`, in seconds, including the time to connect.
+    `timeout` limits each `run`, in seconds, including the time to connect. `name` is that of its session in the
+    database.
     """
 
-    def __init__(self, address: DatabaseAddress, *, timeout: float) -> None:
+    def __init__(self, address: DatabaseAddress, *, timeout: float, name: str = "callsheet heartbeat") -> None:
         self._address = address
+        self._name = name
         self._timeout = timeout
         self._connection: asyncpg.Connection | None = None
 
@@ -217,7 +219,7 @@ class DedicatedConnection:
         try:
             async with asyncio.timeout(self._timeout):
                 if self._connection is None or self._connection.is_closed():
-                    self._connection = await connect(self._address, application_name="callsheet heartbeat")
+                    self._connection = await connect(self._address, application_name=self._name)
                 return await work(self._connection)
         except BaseException:
             self.close()

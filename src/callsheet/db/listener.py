@@ -30,6 +30,7 @@ class Listener:
         on_gap: Callable[[], None],
         ping_interval: float = 5,
         ping_timeout: float = 5,
+        application_name: str = "callsheet listener",
     ) -> None:
         self._address = address
         self._channels = channels
@@ -37,6 +38,7 @@ class Listener:
         self._on_gap = on_gap
         self._ping_interval = ping_interval
         self._ping_timeout = ping_timeout
+        self._application_name = application_name
         self._outage = OutageLog()
         self.connected = asyncio.Event()
         self.backend_pid: int | None = None
@@ -56,7 +58,7 @@ class Listener:
             delay = min(delay * 2, 2)
 
     async def _listen_until_disconnected(self) -> None:
-        connection = await connect(self._address, application_name="callsheet listener")
+        connection = await connect(self._address, application_name=self._application_name)
         terminated = asyncio.Event()
         connection.add_termination_listener(lambda _: terminated.set())
         try:

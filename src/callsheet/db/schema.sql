@@ -588,7 +588,8 @@ CREATE TABLE workers (
     healthy_since timestamptz NOT NULL DEFAULT now(), -- no heartbeat has been late since then
     stopping      boolean NOT NULL DEFAULT false,
     lost_at       timestamptz,
-    stop_requested_at timestamptz      -- a person wants the process to end
+    stop_requested_at timestamptz,     -- a person wants the process to end
+    configured_lanes jsonb NOT NULL DEFAULT '{}' -- queue → slots without what was set by hand
 ) WITH (autovacuum_vacuum_threshold = 50, autovacuum_vacuum_scale_factor = 0);
 
 -- Measurements of the machines of workers, for a day. No foreign key: the history of a worker outlives it.
@@ -605,6 +606,15 @@ CREATE TABLE resource_samples (
 ) WITH (autovacuum_vacuum_scale_factor = 0.05);
 CREATE INDEX resource_samples_by_time ON resource_samples (thinned, at);
 CREATE INDEX resource_samples_by_name ON resource_samples (worker_name, at);
+
+-- Lanes that were set by hand. They apply to later workers of the same name, too.
+CREATE TABLE worker_lanes (
+    worker_name text NOT NULL,
+    queue       text NOT NULL,
+    slots       integer NOT NULL CHECK (slots >= 0),
+    seen_at     timestamptz NOT NULL DEFAULT now(), -- when there last was a worker of this name
+    PRIMARY KEY (worker_name, queue)
+);
 
 -- Public base URLs of running API servers, for workers without one of their own.
 CREATE TABLE public_urls (

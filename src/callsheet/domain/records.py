@@ -250,6 +250,7 @@ class WorkerRecord(Model):
     pid: int
     version: str
     lanes: dict[str, int] = Field(description="Queue → number of slots")
+    configured_lanes: dict[str, int] = Field(default_factory=dict, description="The same without what was set by hand")
     operations: list[str] = Field(description="Operations whose needs the worker meets")
     only_reserved: bool = Field(
         False, description="It runs only jobs that are reserved for it, as the worker of `callsheet run` does"
@@ -299,6 +300,7 @@ class QueueRecord(Model):
     on_hold: int = Field(0, description="Jobs that a person holds")
     oldest_queued_at: datetime | None = None
     slots: int = Field(description="Slots of all live workers, without workers of single executions")
+    workers: int = Field(0, description="Number of these workers that have a slot for the queue")
     started_per_minute: float = Field(0, description="Jobs that started, in the last 5 minutes")
     ended_per_minute: float = Field(
         0, description="Jobs that succeeded, failed or were cancelled, in the last 5 minutes"

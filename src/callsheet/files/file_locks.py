@@ -11,7 +11,7 @@ from pathlib import Path
 def shared_lock(path: Path) -> Iterator[None]:
     """Lock a file against `exclusive_lock` while the block runs.
 
-    Raises FileNotFoundError, and BlockingIOError while somebody has an exclusive lock.
+    Raises FileNotFoundError, and BlockingIOError while another process has an exclusive lock.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -23,7 +23,7 @@ def shared_lock(path: Path) -> Iterator[None]:
 
 @contextmanager
 def exclusive_lock(path: Path) -> Iterator[bool]:
-    """Try to lock a file while the block runs. Yield whether nobody else has a lock on it. Raises OSError."""
+    """Try to lock a file while the block runs. Yield whether there is no other lock on it. Raises OSError."""
     descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         try:

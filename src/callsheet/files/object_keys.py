@@ -90,3 +90,13 @@ def _key_problem(key: str) -> str | None:
     if len(key.encode()) > _MAX_KEY_BYTES or any(len(part.encode()) > _MAX_SEGMENT_BYTES for part in parts):
         return f"it is longer than {_MAX_KEY_BYTES} bytes, or one segment is longer than {_MAX_SEGMENT_BYTES}"
     return None
+
+
+def is_staged(name: str) -> bool:
+    """Return whether a file name is that of a file in a folder that is still being written."""
+    return _STAGED_SUFFIX.search(name) is not None
+
+
+def is_valid_key(key: str) -> bool:
+    """Return whether a key, or the path of a file that is still being written, is a valid path in the storage."""
+    return _key_problem(_STAGED_SUFFIX.sub("", key)) is None

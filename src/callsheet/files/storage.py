@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, Literal, cast
 from uuid import uuid4
@@ -23,6 +24,7 @@ from callsheet.files.media_types import guess_media_type, is_safe_inline
 from callsheet.files.object_keys import validate_key
 from callsheet.files.presigned import add_download_name
 from callsheet.files.storage_errors import translate_errors
+from callsheet.files.unfinished_files import delete_unfinished_file, unfinished_files
 from callsheet.files.unfinished_uploads import UnfinishedUploads
 from callsheet.settings import Settings
 
@@ -204,11 +206,32 @@ class Storage:
     async def list_pages(self, folder: str) -> AsyncGenerator[list[StoredFileInfo], None]:
         """Yield pages of up to 1,000 files in a folder and its subfolders; nothing for a missing folder."""
         self._check(folder)
-        with translate_errors(self._location, folder):
+        async for page in self._list(folder):
+            yield page
+
+    async def list_all_pages(self) -> AsyncGenerator[list[StoredFileInfo], None]:
+        """Yield pages of up to 1,000 files of the whole storage, also those of other programs, in any order."""
+        async for page in self._list(None):
+            yield page
+
+    async def _list(self, folder: str | None) -> AsyncGenerator[list[StoredFileInfo], None]:
+        with translate_errors(self._location, folder or "/"):
             async for page in obstore.list(self._store, folder, chunk_size=_PAGE_SIZE):
                 yield [
                     StoredFileInfo(m["path"], m["size"], guess_media_type(m["path"]), m["last_modified"]) for m in page
                 ]
+
+    async def list_unfinished_pages(self) -> AsyncGenerator[list[StoredFileInfo], None]:
+        """Yield pages of files in a folder whose writer has not finished them, or has died; nothing for a bucket."""
+        if self._root is None:
+            return
+        found = unfinished_files(self._root)
+        while page := await asyncio.to_thread(lambda: list(islice(found, _PAGE_SIZE))):
+            yield [StoredFileInfo(each.key, each.size, "", each.modified_at) for each in page]
+
+    async def delete_unfinished(self, key: str, *, before: datetime) -> bool:
+        """Delete an unfinished file that was not written to since a time. Return whether it was deleted."""
+        return self._root is not None and await asyncio.to_thread(delete_unfinished_file, self._root, key, before)
 
     async def abort_unfinished_uploads(self, *, before: datetime) -> int:
         """Abort uploads of parts that started before a time and were never completed. Return their number.

@@ -72,6 +72,11 @@ class TemporaryFiles:
         """Room that everything takes."""
         return sum(entry.bytes for entry in (*self.live, *self.kept, *self.removable))
 
+    @property
+    def live_bytes(self) -> int:
+        """Room of what live processes have."""
+        return sum(entry.bytes for entry in self.live)
+
 
 @dataclass(slots=True)
 class Removed:

@@ -59,6 +59,9 @@ QUEUE_OLDEST_WAIT = _gauge(
     "callsheet_queue_oldest_wait_seconds", "Time since the oldest queued job became ready", "queue"
 )
 QUEUE_SLOTS = _gauge("callsheet_queue_slots", "Slots of working workers", "queue")
+QUEUE_DESIRED_WORKERS = _gauge(
+    "callsheet_queue_desired_workers", "Workers that the queue should have, by its jobs and their waits", "queue"
+)
 QUEUE_PAUSED = _gauge("callsheet_queue_paused", "1: the queue is paused", "queue")
 EXECUTIONS_OPEN = _gauge("callsheet_executions_open", "Executions that have not ended: queued or running", "status")
 EXECUTIONS = _counter("callsheet_executions_total", "Executions by status: submitted, and how they ended", "status")

@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Protocol
@@ -16,6 +16,7 @@ from callsheet.media.normalization.normalize import normalize
 from callsheet.media.probing.cut_off import cut_off_notes, without_missing_part
 from callsheet.media.probing.mp4_boxes import incomplete_fragment
 from callsheet.media.probing.probe import MediaInfo, probe_details
+from callsheet.media.rendering.part_encode import encode_parts
 from callsheet.settings import Settings
 
 RequiredMedia = Literal["video", "image", "audio", "media"]
@@ -64,12 +65,22 @@ async def read_media(
     problems = [*_mismatches(media, required), *_exceeded_limits(media, job.settings)]
     notes = [*media.notes, *await asyncio.to_thread(cut_off_notes, media)]
     problems += [("cut_off", note) for note in notes if strict]
-    if problems:
-        raise BadParams([Problem(field, code, f"{message}: '{media.path.name}'") for code, message in problems])
+    _raise_on_problems(field, media, problems)
     media = replace(without_missing_part(media), strict=strict, notes=tuple(notes))
-    if media.normalization is not None:
-        return media if original else await normalize(media, job.ffmpeg, job.dir)
-    return await straighten(job.ffmpeg, media, job.dir)
+    if media.normalization is None:
+        media = await straighten(job.ffmpeg, media, job.dir, encode_parts)
+    elif not original:
+        media = await normalize(media, job.ffmpeg, job.dir)
+    # The first of several joined files may have no audio.
+    _raise_on_problems(field, media, _lacks_audio(media, required))
+    return media
+
+
+def _raise_on_problems(field: str, media: MediaInfo, problems: Iterable[tuple[str, str]]) -> None:
+    """Raise BadParams if there are problems. They are given by their codes and messages."""
+    found = [Problem(field, code, f"{message}: '{media.path.name}'") for code, message in problems]
+    if found:
+        raise BadParams(found)
 
 
 async def _probe(job: MediaContext, path: Path) -> MediaInfo:
@@ -98,7 +109,10 @@ def _mismatches(media: MediaInfo, required: RequiredMedia) -> Iterator[tuple[str
         yield "no_picture", "there is no video or image in this file"
     elif required == "video" and media.still:
         yield "not_a_video", "this is a still image, not a video"
-    elif required == "audio" and not media.has_audio:
+
+
+def _lacks_audio(media: MediaInfo, required: RequiredMedia) -> Iterator[tuple[str, str]]:
+    if required == "audio" and not media.has_audio:
         yield "no_sound", "there is no audio in this file"
 
 

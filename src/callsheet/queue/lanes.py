@@ -10,12 +10,16 @@ import structlog
 
 from callsheet.metrics import catalog
 from callsheet.metrics.changes import count
-from callsheet.queue.claim import ClaimedJob, Claimer
+from callsheet.queue.claim import Claim, ClaimedJob, Claimer
+from callsheet.queue.claim_budget import ClaimBudget
 
 log = structlog.get_logger(__name__)
 
 _RETRY_DELAY = 2.0
 """Seconds until the next claim after an error of the database."""
+
+_BUDGET_DELAY = 0.05
+"""Seconds until the next look at the budget, while the claims of other lanes may leave some of it."""
 
 RunJob = Callable[[ClaimedJob], Coroutine[Any, Any, None]]
 _PAUSE = 0.01
@@ -37,11 +41,15 @@ class Lane:
         *,
         on_started: OnStarted,
         limit: Callable[[], int] | None = None,
+        in_use_elsewhere: Callable[[], int] = lambda: 0,
+        budget: ClaimBudget | None = None,
     ) -> None:
         """Run the jobs of `claimer` with `run_job`. `on_started` is called for each claimed batch.
 
         `limit` returns how many jobs can use more than a slot of this lane now. Others stay in the queue, where they
-        keep their order and hold nothing. Call `wake` when it grows.
+        keep their order and hold nothing. `in_use_elsewhere` returns how many of the slots are not free because an
+        earlier process of this worker uses them. Call `wake` when one of them changes. `budget` limits the claims of
+        all lanes of a worker.
         """
         self.queue = queue
         self.size = size
@@ -49,6 +57,8 @@ class Lane:
         self._run_job = run_job
         self._on_started = on_started
         self._limit = limit
+        self._in_use_elsewhere = in_use_elsewhere
+        self._budget = budget or ClaimBudget()
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._backlog = True
@@ -84,11 +94,20 @@ class Lane:
 
     async def claim_suspect(self) -> bool:
         """Claim and start one suspect if a slot is free. Return whether one was started."""
-        if not self._open or len(self._tasks) >= self.size:
+        if not self._open or len(self._tasks) + self._in_use_elsewhere() >= self.size or not self._budget.take(1):
             return False
-        claim = await self._claimer.claim(self.queue, 1, suspects=True)
+        claim = await self._claim(1, suspects=True)
         self._start(claim.jobs)
         return bool(claim.jobs)
+
+    async def _claim(self, taken: int, *, suspects: bool = False) -> Claim:
+        """Claim up to as many jobs as were taken from the budget."""
+        claim = Claim([])
+        try:
+            claim = await self._claimer.claim(self.queue, taken, suspects=suspects)
+        finally:
+            self._budget.give_back(taken, claimed=len(claim.jobs))
+        return claim
 
     async def wait_drained(self) -> None:
         """Wait until no job is running."""
@@ -101,9 +120,14 @@ class Lane:
             # Reset before the claim: a wake-up during the claim may announce a job that the claim did not see.
             self._backlog = False
             # Half a lane at a time, so that one half runs while the other one is claimed or recorded.
-            wanted = min(free, (self.size + 1) // 2)
+            wanted = self._budget.take(min(free, (self.size + 1) // 2))
+            if wanted == 0:
+                self._backlog = True
+                if not self._budget.used_up.is_set():
+                    asyncio.get_running_loop().call_later(_BUDGET_DELAY, self.wake)
+                return
             try:
-                claim = await self._claimer.claim(self.queue, wanted)
+                claim = await self._claim(wanted)
             except asyncpg.PostgresError as error:
                 # Not an outage, which the claim waits for. The lane must survive it, with the jobs that run here.
                 log.error("could not claim jobs, will retry", queue=self.queue, exc_info=error)
@@ -120,7 +144,7 @@ class Lane:
 
     def _free_slots(self) -> int:
         size = self.size if self._limit is None else min(self.size, self._limit())
-        return size - len(self._tasks)
+        return size - len(self._tasks) - self._in_use_elsewhere()
 
     def cancel(self) -> None:
         """Cancel all running jobs without recording an outcome."""

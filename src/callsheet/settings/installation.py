@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, Field, SecretStr
 
+from callsheet.domain.durations import Duration
 from callsheet.domain.text_form import TextForm
 from callsheet.settings.folders import default_data_dir
 
@@ -29,6 +31,16 @@ class InstallationSettings(BaseModel):
         "callsheet",
         description="Schema of all tables, created by `callsheet db upgrade`. Installations with different schemas can "
         "share a database",
+    )
+    database_read_url: SecretStr | None = Field(
+        None,
+        description="Read replicas of the PostgreSQL server, for lists, searches and counts of servers; several hosts "
+        "take turns. Unset: all reads go to `CALLSHEET_DATABASE_URL`",
+    )
+    database_read_max_lag: Duration = Field(
+        timedelta(seconds=5),
+        ge=timedelta(seconds=1),
+        description="Time that a read replica may be behind; beyond it, the primary answers",
     )
     database_pool_size: int = Field(8, ge=2, description="Maximum number of database connections of each process")
     work_dir: Path | None = Field(

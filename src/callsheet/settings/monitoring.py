@@ -1,9 +1,11 @@
 """Metrics, and the monitoring server of workers."""
 
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import BaseModel, Field
 
+from callsheet.domain.durations import Duration
 from callsheet.domain.text_form import TextForm
 
 DEFAULT_MONITOR_PORT = 3031
@@ -23,6 +25,11 @@ class MonitoringSettings(BaseModel):
     ] = Field(
         "influencerai_worker_",
         description="Prefix of `queue_jobs_waiting`, `queue_jobs_failed` and `job_duration_seconds`; not `callsheet_`",
+    )
+    scaling_target_wait: Duration = Field(
+        timedelta(seconds=30),
+        ge=timedelta(0),
+        description="Time in which a queued job should start, for the number of workers that a queue should have",
     )
     monitor_host: str = Field("127.0.0.1", description="Address that the monitoring server of a worker listens on")
     monitor_port: int | None = Field(

@@ -8,16 +8,32 @@ from pydantic_settings import NoDecode
 
 from callsheet.domain.durations import Duration
 from callsheet.domain.queues import canonical_queue
+from callsheet.domain.sizes import Size
 from callsheet.settings.lanes import DEFAULT_LANES, parse_lanes
 
 
 class WorkerSettings(BaseModel):
     """Workers, and how they retry jobs."""
 
-    worker_name: str = Field("%h-%p", description="Name of a worker; `%h` is the host, `%p` the process id")
+    worker_name: str = Field(
+        "%h-%p",
+        description="Name of a worker; `%h` is the host, `%p` the process id of `callsheet worker` or `callsheet up`",
+    )
     lanes: Annotated[dict[str, int], NoDecode] = Field(
         default_factory=lambda: dict(DEFAULT_LANES),
         description="Number of jobs of each queue that a worker runs at once: `render=2,preview=4`",
+    )
+    worker_max_jobs: int | None = Field(
+        None,
+        ge=1,
+        description="Number of jobs after which a worker process is replaced by a new one, without an interruption of "
+        "any job; unset: never",
+    )
+    worker_max_memory: Size | None = Field(
+        None,
+        ge=1,
+        description="Resident memory above which a worker process is replaced in the same way, such as `4GB`. Its "
+        "child processes do not count: they end with their jobs",
     )
     heartbeat_interval: Duration = Field(timedelta(seconds=3), description="Time between two heartbeats of a worker")
     polled_worker_lease: Duration = Field(

@@ -76,6 +76,71 @@ async def test_lanes_are_resized_while_the_worker_runs(working):
     assert (await working.client.get("/api/queues")).json()["queues"][0]["slots"] == 1
 
 
+async def test_reset_lanes_are_those_of_the_settings_again_also_for_later_workers_of_the_name(working):
+    engine = working.engine
+    worker = engine.workers[0]
+    url = f"/api/workers/{worker.id}"
+    before = (await working.client.get("/api/workers")).json()["workers"][0]
+    drained = (await working.client.post(f"{url}/drain")).json()
+    later = await engine.start_worker({"test": 3}, name=worker.name)
+    await later.registered.wait()
+
+    async def lanes_by_id():
+        return {each["id"]: each["lanes"] for each in (await working.client.get("/api/workers")).json()["workers"]}
+
+    assert (drained["lanes"], drained["configuredLanes"]) == ({"test": 0}, before["lanes"])
+    assert (await lanes_by_id())[str(later.id)] == {"test": 0}
+    reset = await working.client.delete(f"/api/workers/{later.id}/lanes")
+    assert reset.json()["lanes"] == {"test": 3}
+    output = await command(working, "workers", "reset-lanes", str(worker.id))
+    assert f"test={before['lanes']['test']}" in output.stderr
+    last = await engine.start_worker({"test": 5}, name=worker.name)
+    await last.registered.wait()
+    assert (await lanes_by_id())[str(last.id)] == {"test": 5}
+
+
+async def test_lanes_of_an_unknown_worker_cannot_be_reset(api):
+    response = await api.client.delete("/api/workers/019ab1f0-0000-7000-8000-000000000000/lanes")
+
+    assert response.status_code == 404
+
+
+async def test_the_number_of_workers_that_queues_should_have_is_read_with_its_reasons(working):
+    await working.client.patch("/api/queues/test", json={"paused": True})
+    for _ in range(5):
+        await working.submit(("a", "noop", {}))
+    paused = (await working.client.get("/api/queues/scaling")).json()
+    await working.client.post(f"/api/workers/{working.engine.workers[0].id}/drain")
+    await working.client.patch("/api/queues/test", json={"paused": False})
+    query = {"queue": "test", "min": 1, "max": 9, "targetWait": "0s"}
+    scaling = (await working.client.get("/api/queues/scaling", params=query)).json()
+    output = await command(working, "queues", "scaling", "--queue", "test", "--target-wait", "0s", "--max", "1")
+
+    assert (paused["desiredWorkers"], paused["queues"][0]["neededSlots"]) == (0, 0)
+    [queue] = scaling["queues"]
+    slots = queue["slotsPerWorker"]
+    assert (queue["queue"], queue["queued"], queue["neededSlots"], queue["workers"]) == ("test", 5, 5, 0)
+    assert slots == working.runtime.settings.lanes["default"]
+    assert scaling["desiredWorkers"] == queue["desiredWorkers"] == 1
+    assert output.stdout.splitlines()[1].split()[:3] == ["test", "1", "0"]
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ({"queue": "tset"}, ("queue", "invalid_value")),
+        ({"min": 3, "max": 2}, ("max", "out_of_range")),
+        ({"min": -1}, ("min", "greater_than_equal")),
+        ({"targetWait": "soon"}, ("targetWait", "value_error")),
+    ],
+)
+async def test_a_scaling_that_does_not_fit_is_rejected(api, query, problem):
+    response = await api.client.get("/api/queues/scaling", params=query)
+
+    assert response.status_code == 422
+    assert problem in codes(response)
+
+
 async def test_an_unknown_lane_is_rejected(working):
     async def registered():
         return (await working.client.get("/api/workers")).json()["workers"]

@@ -80,6 +80,7 @@ async def test_metrics_count_queued_and_ended_jobs(working):
     assert after["callsheet_jobs_total", *labels(operation="fail", queue="test", status="failed")] == 1
     assert after["callsheet_queue_jobs", queue, ("status", "queued")] == 1
     assert after["callsheet_queue_paused", queue] == 1
+    assert after["callsheet_queue_desired_workers", queue] == 0
     assert after["callsheet_queue_oldest_wait_seconds", queue] > 0
     assert after["callsheet_workers", ("status", "working")] == 1
     assert after["callsheet_build_info", ("version", working.app.version)] == 1

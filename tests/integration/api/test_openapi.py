@@ -11,11 +11,17 @@ from callsheet.domain.event_types import EventType
 from callsheet.domain.statuses import JobStatus
 
 OPERATION_IDS = {
+    "readScaling",
+    "resetWorkerLanes",
     "listViews",
     "saveView",
     "deleteView",
     "deleteExecution",
     "previewCleanUp",
+    "searchOrphans",
+    "readOrphanSearch",
+    "listOrphans",
+    "deleteOrphans",
     "listSchedules",
     "putSchedule",
     "readSchedule",

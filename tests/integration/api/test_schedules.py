@@ -155,7 +155,3 @@ async def test_an_ended_execution_is_deleted_on_request(api):
 
     assert (early.status_code, deleted.status_code, again.status_code) == (409, 204, 404)
     assert (await api.client.get(f"/api/executions/{execution}/events")).status_code == 404
-
-
-async def test_the_clean_up_can_be_previewed(api):
-    assert (await api.client.get("/api/clean-up")).json() == {"executions": 0, "files": 0, "bytes": 0}

@@ -109,6 +109,6 @@ async def test_open_pages_of_an_execution_share_what_they_show_and_keep_their_ow
     await api.client.post(f"/api/executions/{execution}/cancel")
     shown = await asyncio.wait_for(asyncio.gather(*following), 60)
 
-    assert all("cancelled" in each and streams._STAND_IN not in each for each in shown)
+    assert all("cancelled" in each and streams._TOKEN_MARK not in each for each in shown)
     # Each page is read at its begin and after the event, and the log line by line; all of them together a few times.
     assert len(reads) < PAGES

@@ -101,8 +101,8 @@ async def engine(request, settings):
 
 
 @pytest.mark.parametrize("engine", ["installed operations"], indirect=True)
-async def test_the_tasks_of_the_earlier_system_run_with_their_payload(settings, broker, start_intake):
-    """Its payload, a chain that hands the film on, a chord that joins films, and a task without an operation."""
+async def test_the_tasks_of_the_earlier_system_run_with_their_payload(engine, settings, broker, start_intake):
+    """Its payload, a chain that hands the film on, a chord that joins films, and a clean-up of the disk."""
     await start_intake(CeleryIntake)
 
     def task(name, queue, payload):
@@ -154,9 +154,22 @@ async def test_the_tasks_of_the_earlier_system_run_with_their_payload(settings, 
     assert machine["results"]["watch-resources"]["at"] == machine["at"]
     assert json.loads(broker.client.get(f"task_status:{result.id}"))["progress"] == 100
 
-    cleanup = task("cleanup_task", "preview_queue", {})
-    with pytest.raises(ValueError, match="no operation for 'cleanup_task' yet"):
-        await get(await asyncio.to_thread(cleanup.apply_async))
+    await until(lambda: first_clean_up(engine), timeout=60)
+    left = engine.runtime.settings.scratch_dir / "left"
+    left.mkdir(parents=True, exist_ok=True)
+    (left / "part.mp4").write_bytes(bytes(10_000))
+    for path in (left / "part.mp4", left):
+        os.utime(path, (0, 0))
+    cleanup = task("cleanup_task", "preview_queue", {"max_age_days": 7})
+    cleaned = await get(await asyncio.to_thread(cleanup.apply_async))
+    assert (cleaned["removedFiles"], cleaned["failures"], left.exists()) == (1, [], False)
+    assert cleaned["results"]["clean-up-disk"]["removedBytes"] == cleaned["removedBytes"] >= 10_000
+
+
+async def first_clean_up(engine):
+    """Return whether the worker has cleaned its disk for the first time."""
+    async with engine.runtime.database.connection() as connection:
+        return await connection.fetchval("SELECT count(*) > 0 FROM scratch_spaces")
 
 
 async def test_an_execution_longer_than_the_visibility_timeout_runs_once_and_is_visible(

@@ -1,10 +1,12 @@
 """Files whose picture or audio changes on the way."""
 
 from ..clips import BEEP
-from ..film_recipes import changing
+from ..film_recipes import changing, different_files
 from ..table import FILTERED, Row
 
 JOINED = "changes its format"
+DIFFERENT = "different formats, so that they were encoded"
+BEHIND = "put behind each other"
 _SURROUND = (BEEP, BEEP, "0", "0", "0", "0")
 _VP8 = "libvpx -deadline realtime -g 25"
 _MPEG2 = "mpeg2video -b:v 1M"
@@ -78,4 +80,29 @@ ROWS = (
     ),
     Row("frame-rate.ts", changing("ts", {}, {"rate": "50"}, "mp2"), slack=0.12, skip=FILTERED),
     Row("frame-rate.mkv", changing("mkv", {"rate": "50"}, {}, "aac"), slack=0.12, skip=FILTERED),
+    Row("other-size.mp4", different_files("mp4", {}, {"size": "64x36"}), notes=DIFFERENT),
+    Row("other-shape.mkv", different_files("mkv", {}, {"size": "36x64"}), corners=(), notes=DIFFERENT, skip=FILTERED),
+    Row(
+        "other-codecs.mkv",
+        different_files("mkv", {}, {"video": _VP8, "audio": "libopus"}),
+        notes=DIFFERENT,
+        skip=FILTERED,
+    ),
+    Row("audio-ends.mp4", different_files("mp4", {}, {"audio": None}), beeps=(0.5,), notes=DIFFERENT, skip=FILTERED),
+    Row("audio-begins.mp4", different_files("mp4", {"audio": None}, {}), beeps=(1.5,), notes=DIFFERENT, skip=FILTERED),
+    Row("other-audio.mkv", different_files("mkv", {}, {"audio": "ac3"}), notes=BEHIND, skip=FILTERED),
+    Row(
+        "other-codecs.ts",
+        different_files("ts", {"video": _MPEG2, "audio": "mp2"}, {"extra": "-output_ts_offset 1"}),
+        notes=DIFFERENT,
+        skip=FILTERED,
+    ),
+    Row("other-audio.ts", different_files("ts", {"audio": "mp2"}, {}), notes=BEHIND, skip=FILTERED),
+    Row(
+        "other-streams.ts",
+        different_files("ts", {"audio": "mp2"}, {"audio": "mp2", "extra": "-mpegts_start_pid 0x200"}),
+        notes=BEHIND,
+        slack=0.12,
+        also=frozenset({"upscale"}),
+    ),
 )

@@ -71,4 +71,12 @@ ROWS = (
     Row("alpha-ffv1.mkv", transparent("ffv1", "flac", pixels="yuva420p"), skip=FILTERED | COPIES),
     seen("alpha.apng", transparent("apng", None, pixels="rgba"), skip=FILTERED),
     seen("alpha.webp", transparent("libwebp_anim -lossless 1", None, pixels="bgra"), slack=0.12, skip=FILTERED),
+    Row("rgb-16-bit.mov", film("png", "pcm_s16le", colors="null", pixels="rgb48be", tags=""), skip=FILTERED | COPIES),
+    Row("yuv-16-bit.mkv", film("ffv1", "flac", pixels="yuv420p16le"), skip=FILTERED | COPIES, also=_BOTH),
+    Row("alpha-16-bit.mkv", transparent("ffv1", "flac", pixels="gbrap16le"), skip=FILTERED | COPIES),
+    Row(
+        "prores-12-bit.mov",
+        film("prores_ks -profile:v 5", "pcm_s16le", pixels="yuv444p12le"),
+        skip=FILTERED | COPIES,
+    ),
 )

@@ -1,6 +1,6 @@
 """Interlaced films, and films that only say that they are."""
 
-from ..film_recipes import film, from_fields, progressive_then_interlaced
+from ..film_recipes import coded_as_fields, film, from_fields, progressive_then_interlaced
 from ..table import COPIES, FILTERED, Row
 
 _FLAGS = "-flags +ilme+ildct"
@@ -29,4 +29,14 @@ ROWS = (
         "title-first.mkv", progressive_then_interlaced("mkv", "libx264 -preset ultrafast -g 25"), **_SIZE, skip=FILTERED
     ),
     Row("only-marked.mp4", film(f"{_X264}", "aac", size="96x64", filters="setfield=tff"), **_SIZE, skip=FILTERED),
+    Row("marked-outside.mkv", from_fields("ffv1 -field_order tt", "top"), **_SIZE, skip=FILTERED | COPIES),
+    Row(
+        "fields-as-pictures.mkv",
+        from_fields("libx265 -preset ultrafast -x265-params log-level=error:interlace=tff", "top"),
+        **_SIZE,
+        skip=FILTERED,
+    ),
+    Row("coded-as-fields.ts", coded_as_fields("top"), **_SIZE),
+    Row("coded-as-fields.mp4", coded_as_fields("top"), **_SIZE, skip=FILTERED),
+    Row("coded-as-fields.mkv", coded_as_fields("bottom"), **_SIZE, skip=FILTERED, also=_BOTH),
 )

@@ -2,6 +2,7 @@
 
 import struct
 
+from ..clips import X264
 from ..film_recipes import Edit, concatenated, edited_header, film, remuxed, streamed_film
 from ..sound_recipes import half, joined_sound, quiet_then_loud, repeated, sound, streamed, wav_of_size
 from ..table import FILTERED, Row, audible
@@ -111,4 +112,6 @@ ROWS: tuple[Row, ...] = (
     Row("cat.mkv", concatenated("mkv"), notes=BEHIND, skip=FILTERED),
     Row("cat.mp4", concatenated("mp4", audio="aac"), notes=BEHIND, skip=FILTERED),
     Row("cat.flv", concatenated("flv", audio="aac -ar 44100"), slack=0.12, notes=BEHIND, skip=FILTERED),
+    Row("repeated-frames.avi", film(X264, "aac"), skip=FILTERED),
+    audible("middle-of-stream.ogg", remuxed("-output_ts_offset", "1000", source=sound("libopus"), suffix="ogg")),
 )

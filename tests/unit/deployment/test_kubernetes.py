@@ -88,7 +88,7 @@ def test_workers_are_scaled_by_their_own_queues():
     for document in SCALED:
         query = document["spec"]["triggers"][0]["metadata"]["query"]
         queues = option(WORKERS[document["spec"]["scaleTargetRef"]["name"]], "queues").split(",")
-        assert f'callsheet_queue_jobs{{queue=~"{"|".join(queues)}",status=~"queued|running"}}' in query
+        assert query == f'max(callsheet_queue_desired_workers{{queue=~"{"|".join(queues)}"}})'
 
 
 def option(pod, name):

@@ -3,6 +3,9 @@
 import subprocess
 import sys
 
+import pytest
+
+from callsheet.domain.errors import ConfigurationError
 from callsheet.files.scratch_folders import own_scratch_folder, remove_abandoned_folders
 
 HOLDER = """
@@ -48,3 +51,17 @@ def test_a_process_has_one_folder_in_each_space(tmp_path):
 
     assert own_scratch_folder(tmp_path / "one") == first
     assert own_scratch_folder(tmp_path / "two") != first
+
+
+def test_a_scratch_space_that_another_user_may_have_put_in_place_is_refused(tmp_path):
+    shared, theirs = tmp_path / "shared", tmp_path / "theirs"
+    for folder in (shared, theirs):
+        folder.mkdir()
+    shared.chmod(0o1777)
+    (shared / "space").symlink_to(theirs)
+
+    with pytest.raises(ConfigurationError, match="belongs to another user, or is no folder"):
+        own_scratch_folder(shared / "space")
+
+    assert list(theirs.iterdir()) == []
+    assert own_scratch_folder(shared / "other").parent.stat().st_mode & 0o777 == 0o700

@@ -61,6 +61,7 @@ def test_the_check_covers_the_built_in_operations():
         "ad-action",
         "approve",
         "attribute-deal",
+        "clean-up-disk",
         "command",
         "content",
         "generate",

@@ -4,6 +4,7 @@ from callsheet.cli.diagnostics.access import bind_address
 from callsheet.cli.diagnostics.check import Check
 from callsheet.cli.diagnostics.clock import clock
 from callsheet.cli.diagnostics.comfyui import comfyui
+from callsheet.cli.diagnostics.connections import connections
 from callsheet.cli.diagnostics.database import database
 from callsheet.cli.diagnostics.database_pool import database_pool
 from callsheet.cli.diagnostics.disk import disk, folders
@@ -28,6 +29,7 @@ CHECKS: tuple[Check, ...] = (
     Check("the disks", disk),
     Check("the database", database, "database.unsuitable", "correct DATABASE_URL; see docs/going-to-production.md"),
     Check("the size of the database pool", database_pool, "operations.unusable", _OPERATIONS.action),
+    Check("the connections", connections),
     Check("the clocks", clock),
     Check("the webhook endpoints", webhooks),
     Check("the storage", storage, "storage.unusable", "correct the settings CALLSHEET_S3_…, or CALLSHEET_DATA_DIR"),

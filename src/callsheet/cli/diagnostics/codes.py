@@ -44,6 +44,7 @@ WARNINGS: Mapping[str, str] = {
     "database.no_schema": "The database has no schema yet",
     "database.newer_revision": "The schema belongs to a newer version, which still accepts this one",
     "database_pool.small": "The lanes have many more slots than the pool has connections",
+    "connections.too_few": "PostgreSQL allows fewer connections than all processes can open",
     "clock.differs": "The clock of this machine differs from that of the database by 2 seconds or more",
     "clock.worker_differs": "The clock of a worker differs from that of the database by 2 seconds or more",
     "redis.not_installed": "Redis is configured, and the package of its client is missing",

@@ -60,7 +60,9 @@ const showCheck = (check) => {
   wrongLines = new Set(lines.map((place) => Number(place[1])));
   showLines();
   const head = document.createElement("p");
-  const cost = check.estimatedCost?.amount ? ` Estimated cost at providers: $ ${check.estimatedCost.amount.toFixed(2)}.` : "";
+  const { amount = 0, unpricedJobs = [] } = check.estimatedCost ?? {};
+  const unknown = unpricedJobs.length ? ` Price not known: ${unpricedJobs.slice(0, 5).join(", ")}${unpricedJobs.length > 5 ? "…" : ""}.` : "";
+  const cost = `${amount ? ` Estimated cost at providers: $ ${amount.toFixed(2)}.` : ""}${unknown}`;
   head.textContent = check.valid
     ? `No problems. Jobs: ${check.jobs}.${cost}`
     : `${check.count} problem${check.count === 1 ? "" : "s"}`;

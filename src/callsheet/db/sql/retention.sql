@@ -101,13 +101,3 @@ WHERE b.created_at < statement_timestamp() - interval '1 day'
 
 -- name: keys_by_name
 SELECT id, name FROM api_keys WHERE name = ANY (:names::text[]);
-
--- name: known_keys
--- Of these object keys, those of artifacts and uploads.
-SELECT key FROM artifacts WHERE key = ANY (:keys::text[])
-UNION SELECT key FROM uploads WHERE key = ANY (:keys::text[]);
-
--- name: unfinished_jobs
--- Of these jobs, those that have not ended.
-SELECT id FROM execution_jobs
-WHERE id = ANY (:ids::uuid[]) AND status IN ('pending', 'scheduled', 'queued', 'running', 'waiting');

@@ -1,7 +1,13 @@
--- name: register_worker!
-INSERT INTO workers (id, name, host, pid, version, lanes, operations, missing, timeout, only_reserved)
-VALUES (:id, :name, :host, :pid, :version, :lanes::text::jsonb, :operations, :missing::text::jsonb, :timeout, :only_reserved)
-ON CONFLICT (id) DO UPDATE SET lost_at = NULL, heartbeat_at = clock_timestamp();
+-- name: register_worker^
+-- Registers a worker, with the lanes that were set by hand for its name. Returns its lanes.
+INSERT INTO workers (id, name, host, pid, version, lanes, configured_lanes, operations, missing, timeout, only_reserved)
+VALUES (:id, :name::text, :host, :pid::int, :version,
+        :lanes::text::jsonb || coalesce((SELECT jsonb_object_agg(queue, slots) FROM worker_lanes
+                                         WHERE worker_name = :name::text AND :lanes::text::jsonb ? queue
+                                           AND :pid::int <> 0 AND NOT :only_reserved::bool), '{}'),
+        :lanes::text::jsonb, :operations, :missing::text::jsonb, :timeout, :only_reserved::bool)
+ON CONFLICT (id) DO UPDATE SET lost_at = NULL, heartbeat_at = clock_timestamp()
+RETURNING lanes::text AS lanes;
 
 -- name: heartbeat^
 -- Records a heartbeat. A worker that was marked lost becomes live again, but does not get its jobs back.
@@ -56,7 +62,7 @@ DELETE FROM workers WHERE id = :id;
 UPDATE workers SET lost_at = clock_timestamp() WHERE id = :id AND lost_at IS NULL RETURNING id, name, host;
 
 -- name: list_workers
-SELECT w.id, w.name, w.host, w.pid, w.version, w.lanes::text AS lanes, w.operations, w.started_at, w.heartbeat_at,
+SELECT w.id, w.name, w.host, w.pid, w.version, w.lanes::text AS lanes, w.configured_lanes::text AS configured_lanes, w.operations, w.started_at, w.heartbeat_at,
        w.stopping, w.lost_at, w.only_reserved,
        (SELECT count(*) FROM execution_jobs j WHERE j.worker_id = w.id AND j.status = 'running') AS running,
        (SELECT s.sample::text FROM resource_samples s WHERE s.worker_id = w.id AND NOT s.thinned
@@ -65,9 +71,44 @@ FROM workers w
 ORDER BY w.lost_at IS NOT NULL, w.name, w.id;
 
 -- name: set_lanes^
--- Changes some lanes of a worker and notifies it.
-UPDATE workers SET lanes = lanes || :lanes::text::jsonb WHERE id = :id AND lost_at IS NULL
-RETURNING id, pg_notify(current_schema() || '_control', 'lanes ' || id::text);
+-- Changes some lanes of a worker, also for later workers of its name, and notifies it.
+WITH changed AS (
+    UPDATE workers SET lanes = lanes || :lanes::text::jsonb WHERE id = :id AND lost_at IS NULL
+    RETURNING id, name, only_reserved
+), kept AS (
+    INSERT INTO worker_lanes (worker_name, queue, slots)
+    SELECT c.name, l.key, l.value::int
+    FROM changed c CROSS JOIN jsonb_each_text(:lanes::text::jsonb) l
+    WHERE NOT c.only_reserved
+    ORDER BY l.key
+    ON CONFLICT (worker_name, queue) DO UPDATE SET slots = EXCLUDED.slots, seen_at = now()
+)
+SELECT id, pg_notify(current_schema() || '_control', 'lanes ' || id::text) FROM changed;
+
+-- name: reset_lanes^
+-- Gives a worker the lanes of its settings again, and notifies it.
+WITH changed AS (
+    UPDATE workers SET lanes = lanes || configured_lanes WHERE id = :id AND lost_at IS NULL RETURNING id, name
+), forgotten AS (
+    DELETE FROM worker_lanes WHERE worker_name IN (SELECT name FROM changed)
+)
+SELECT id, pg_notify(current_schema() || '_control', 'lanes ' || id::text) FROM changed;
+
+-- name: delete_unused_lanes!
+-- Forgets lanes that were set by hand for workers that have not been there for :max_age seconds.
+WITH seen AS (
+    UPDATE worker_lanes l SET seen_at = now()
+    WHERE seen_at < now() - interval '1 hour' AND EXISTS (SELECT FROM workers w WHERE w.name = l.worker_name)
+)
+DELETE FROM worker_lanes l
+WHERE seen_at < now() - make_interval(secs => :max_age)
+  AND NOT EXISTS (SELECT FROM workers w WHERE w.name = l.worker_name);
+
+-- name: slots_in_use
+-- The slots that these workers use, by queue.
+SELECT queue, count(*) AS slots FROM execution_jobs
+WHERE worker_id = ANY (:ids::uuid[]) AND status = 'running'
+GROUP BY queue;
 
 -- name: request_worker_stop^
 -- Asks a worker to end, and notifies it.

@@ -15,6 +15,8 @@ from callsheet.engine.reads.workers import list_workers
 async def set_lanes(database: Database, worker_id: UUID, lanes: dict[str, int]) -> WorkerRecord:
     """Set the number of slots of some lanes; 0 closes a lane. Running jobs continue.
 
+    The lanes are kept for later workers of the same name, until `reset_lanes`.
+
     Returns the changed worker. Raises NotFound for an unknown or lost worker, and ProblemList for a queue without a
     lane: a worker selects the operations that it can run at its start, so it cannot open new lanes.
     """
@@ -30,6 +32,17 @@ async def set_lanes(database: Database, worker_id: UUID, lanes: dict[str, int]) 
         raise ProblemList(problems, f"The worker '{worker.name}' cannot change these lanes")
     text = orjson.dumps(lanes).decode()
     if await database.retry(lambda c: sql.set_lanes(c, id=worker_id, lanes=text), timeout=5) is None:
+        raise NotFound(f"The worker '{worker.name}' is lost.")
+    return await find_worker(database, worker_id)
+
+
+async def reset_lanes(database: Database, worker_id: UUID) -> WorkerRecord:
+    """Give a worker the lanes of its settings again, and forget what was set by hand for its name.
+
+    Returns the changed worker. Raises NotFound for an unknown or lost worker.
+    """
+    worker = await find_worker(database, worker_id)
+    if await database.retry(lambda c: sql.reset_lanes(c, id=worker_id), timeout=5) is None:
         raise NotFound(f"The worker '{worker.name}' is lost.")
     return await find_worker(database, worker_id)
 

@@ -60,6 +60,7 @@ class EventStream:
             [database.address.channel("events")],
             on_notify=lambda _, payload: self._wake_followers(payload),
             on_gap=lambda: self._wake_followers("*"),
+            application_name="callsheet events",  # counted by `connection_facts`
         )
 
     @property

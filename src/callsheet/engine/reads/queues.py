@@ -36,7 +36,7 @@ async def list_queues(database: Database, catalog: Catalog) -> list[QueueRecord]
             by_queue[name],
             settings.get(name),
             rates.get(name, QueueRates()),
-            slots=sum(worker.lanes.get(name, 0) for worker in workers),
+            lanes=[slots for worker in workers if (slots := worker.lanes.get(name, 0)) > 0],
             operations=[op.name for op in catalog.operations() if op.queue == name],
         )
         for name in sorted(names)
@@ -76,7 +76,7 @@ def _queue(
     settings: Mapping[str, Any] | None,
     rates: QueueRates,
     *,
-    slots: int,
+    lanes: list[int],
     operations: list[str],
 ) -> QueueRecord:
     jobs = {status: counts[status]["jobs"] if status in counts else 0 for status in JobStatus}
@@ -92,7 +92,8 @@ def _queue(
         waiting=jobs[JobStatus.WAITING],
         on_hold=counts["on_hold"]["jobs"] if "on_hold" in counts else 0,
         oldest_queued_at=counts["queued"]["oldest"] if "queued" in counts else None,
-        slots=slots,
+        slots=sum(lanes),
+        workers=len(lanes),
         started_per_minute=round(rates.started_per_minute, 3),
         ended_per_minute=round(rates.ended_per_minute, 3),
         duration_p50=rates.p50 and round(rates.p50, 3),

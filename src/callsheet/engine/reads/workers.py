@@ -15,6 +15,7 @@ async def list_workers(database: Database) -> list[WorkerRecord]:
         WorkerRecord(
             **{name: row[name] for name in ("id", "name", "host", "pid", "version", "operations", "running")},
             lanes=orjson.loads(row["lanes"]),
+            configured_lanes=orjson.loads(row["configured_lanes"]),
             only_reserved=row["only_reserved"],
             started_at=row["started_at"],
             heartbeat_at=row["heartbeat_at"],

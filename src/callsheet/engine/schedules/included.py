@@ -27,7 +27,7 @@ def _plan(name: str, operation: str) -> Plan:
 INCLUDED: Mapping[str, IncludedSchedule] = {
     "clean-up": IncludedSchedule(
         ScheduleSpec(
-            description="Deletes executions that the retention rules no longer keep, with their files",
+            description="Deletes executions that the retention rules no longer keep, and old temporary files",
             cron="0 2 * * *",
             task="clean-up",
         )

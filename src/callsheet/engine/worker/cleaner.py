@@ -18,6 +18,9 @@ _UNFINISHED_AFTER = timedelta(days=2)
 """Age of an upload that can no longer be in progress."""
 
 
+_LANES_KEPT = timedelta(days=30)
+"""Time that lanes set by hand are kept for a worker that is not there."""
+
 _BATCH = 1000
 """Sent webhooks or status pushes that one statement deletes."""
 
@@ -35,13 +38,15 @@ async def clean_up(
 ) -> None:
     """Delete what has expired.
 
-    That is: workers lost for more than a day, expired sessions of the console, provider webhooks older than 30 days,
-    audit entries and bulk actions older than `audit_history`, runs of schedules older than `schedule_history`, webhooks
-    and status pushes that were sent before `webhook_history`, public URLs of servers that have stopped, figures of
-    machines that have stopped, unused uploads, old cached files, and the parts of uploads that were never
-    completed. Cached files are skipped if another worker has cleaned the cache within the interval.
+    That is: workers lost for more than a day, lanes set by hand for workers that have not been there for a month,
+    expired sessions of the console, provider webhooks older than 30 days, audit entries and bulk actions older than
+    `audit_history`, runs of schedules older than `schedule_history`, webhooks and status pushes that were sent
+    before `webhook_history`, public URLs of servers that have stopped, figures of machines that have stopped, unused
+    uploads, old cached files, and the parts of uploads that were never completed. Cached files are skipped if another
+    worker has cleaned the cache within the interval.
     """
     await database.retry(sql.delete_lost_workers, timeout=5)
+    await database.retry(lambda c: sql.delete_unused_lanes(c, max_age=_LANES_KEPT.total_seconds()), timeout=5)
     await database.retry(sql.delete_expired_sessions, timeout=5)
     await database.retry(sql.delete_old_webhooks, timeout=5)
     await database.retry(sql.delete_old_public_urls, timeout=5)

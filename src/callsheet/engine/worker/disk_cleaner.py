@@ -1,4 +1,4 @@
-"""The loop that keeps the disk of this machine free of temporary files that nobody needs."""
+"""The loop that keeps the disk of this machine free of temporary files that no process needs."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -6,6 +6,7 @@ import os
 import platform
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Protocol
 from uuid import UUID
@@ -36,6 +37,8 @@ from callsheet.engine.worker.disk_cleaner import DiskCleaner
 from callsheet.engine.worker.executor import Executor, Run
 from callsheet.engine.worker.heartbeat import Heartbeat, HeartbeatResponse
 from callsheet.engine.worker.heartbeat_thread import HeartbeatThread
+from callsheet.engine.worker.predecessors import Predecessors
+from callsheet.engine.worker.recycling import Recycling, RecyclingLimits
 from callsheet.engine.worker.rescuer import Rescuer, suspect_from
 from callsheet.engine.worker.resource_watch import PublishResources, ResourceWatch
 from callsheet.engine.worker.scheduler import Scheduler
@@ -62,6 +65,9 @@ class WorkerProcess(Protocol):
     def report_alive(self, allowed_silence: float) -> None:
         """Report that the process runs. It is hung if no report follows within this many seconds."""
 
+    def report_recycling(self) -> None:
+        """Report that the worker claims no more jobs, so that its successor can start."""
+
     def kill(self) -> None:
         """End the process at once."""
 
@@ -72,8 +78,9 @@ class Worker:
     `catalog` contains only operations whose needs this machine meets. `missing` has the other operations, with the
     needs that this machine does not meet and the reasons. `lanes` maps queues to slots. With `only_reserved`, it runs
     only the jobs that are reserved for it. `process` is given if the process exists for this worker alone, and may be
-    killed when an operation blocks it beyond its time limit. `publish_resources` publishes each measurement of the
-    machine.
+    killed when an operation blocks it beyond its time limit. `limits` say when the process is replaced. `follows` are
+    the ids of earlier processes of this worker, which still end their jobs. `publish_resources` publishes each
+    measurement of the machine.
     """
 
     def __init__(
@@ -90,6 +97,8 @@ class Worker:
         only_reserved: bool = False,
         process: WorkerProcess | None = None,
         publish_resources: PublishResources | None = None,
+        limits: RecyclingLimits | None = None,
+        follows: Sequence[UUID] = (),
     ) -> None:
         self.id: UUID = id or new_id()
         self.name = expand_name(name or settings.worker_name)
@@ -116,6 +125,9 @@ class Worker:
             only_reserved=only_reserved,
         )
         self._comfyui = services.comfyui
+        self._recycling = Recycling(limits or RecyclingLimits())
+        self._predecessors = Predecessors(database, follows)
+        self._configured_lanes = lanes
         self._lanes = {queue: self._lane(queue, size) for queue, size in lanes.items()}
         timeout = settings.worker_timeout.total_seconds()
         self.registered = asyncio.Event()
@@ -126,7 +138,7 @@ class Worker:
             self._executor,
             self._completer,
             worker_timeout=timeout,
-            is_stopping=lambda: self._stopping.is_set(),
+            is_stopping=lambda: self._stopping.is_set() or self._draining.is_set(),
         )
         self._heartbeat_thread = HeartbeatThread(
             self._heartbeat,
@@ -138,6 +150,10 @@ class Worker:
         )
         self._process = process
         self._stopping = asyncio.Event()
+        self._draining = asyncio.Event()
+        """Set when the worker is to end after its running jobs, however long they take."""
+        self._has_successor = False
+        """Whether another process takes its place."""
         self._skip_grace = asyncio.Event()
         self._unregistered = False
         self._ready_channel = database.address.channel("ready")
@@ -160,11 +176,25 @@ class Worker:
     def _lane(self, queue: str, size: int) -> Lane:
         limit = self._comfyui.useful_jobs if queue == COMFYUI_QUEUE else None
         lane = Lane(
-            queue, size, self._claimer, self._run_job, on_started=self._progress_writer.notify_started, limit=limit
+            queue,
+            size,
+            self._claimer,
+            self._run_job,
+            on_started=self._progress_writer.notify_started,
+            limit=limit,
+            in_use_elsewhere=partial(self._slots_in_use_elsewhere, queue),
+            budget=self._recycling.budget,
         )
         if queue == COMFYUI_QUEUE:
             self._comfyui.add_listener(lane.wake)
         return lane
+
+    def _slots_in_use_elsewhere(self, queue: str) -> int:
+        used = self._predecessors.slots_in_use(queue)
+        if used and queue == COMFYUI_QUEUE and self._settings.comfyui_path is not None:
+            # One managed server at a time: two would not fit onto the GPU.
+            return self._lanes[queue].size
+        return used
 
     @property
     def running(self) -> int:
@@ -180,14 +210,26 @@ class Worker:
         if immediately:
             self._skip_grace.set()
 
+    def drain(self) -> None:
+        """Claim no more jobs, and end after the running ones, however long they take. `stop` limits the time."""
+        self._draining.set()
+
+    def recycle(self, reason: str = "an operator asked for it") -> None:
+        """Make room for another process of this worker, and end as `drain` does."""
+        if not self._draining.is_set():
+            log.info("worker makes room for its successor", worker=self.name, reason=reason, running=self.running)
+            self._has_successor = True
+            self._draining.set()
+
     async def run(self) -> None:
-        """Work until `stop` is called."""
+        """Work until `stop`, `drain` or `recycle` is called, or a limit of the process is reached."""
         stop = asyncio.create_task(self._stopping.wait())
+        drain = asyncio.create_task(self._draining.wait())
         starting = asyncio.create_task(self._start())
-        await asyncio.wait({stop, starting}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({stop, drain, starting}, return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
             log.info("worker stopped before it was registered", worker=self.name)
-            await _cancel_and_wait([stop, starting])
+            await _cancel_and_wait([stop, drain, starting])
             return
         starting.result()
         loops = [asyncio.create_task(coroutine, name=name) for name, coroutine in self._loops().items()]
@@ -195,19 +237,36 @@ class Worker:
         self._wake_lanes()
         log.info("worker started", worker=self.name, lanes={q: lane.size for q, lane in self._lanes.items()})
         try:
-            await asyncio.wait({stop, *loops, *lanes}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (*loops, *lanes):
-                if task.done():
-                    # A loop ends only with an error: raise it.
-                    task.result()
+            await _first_of({stop, drain}, loops=[*loops, *lanes])
+            if not stop.done():
+                await self._finish_jobs(stop, loops, lanes)
             await self._drain(lanes)
         finally:
             for lane in self._lanes.values():
                 lane.cancel()
-            await _cancel_and_wait([stop, *lanes, *loops])
+            await _cancel_and_wait([stop, drain, *lanes, *loops])
             for space in self._settings.scratch_dirs:
                 await asyncio.to_thread(remove_abandoned_folders, space)
             self._heartbeat.cancel_requeues()
+
+    async def _finish_jobs(
+        self, stop: asyncio.Task[Any], loops: list[asyncio.Task[None]], lanes: list[asyncio.Task[None]]
+    ) -> None:
+        """Close the lanes, let the successor start, and wait until no job runs, or the worker is to stop."""
+        for lane in self._lanes.values():
+            lane.close()
+        self._heartbeat_thread.send_now()  # with its new status
+        # The successor counts the jobs that run here, so those of claims in progress must be known first.
+        claimed = asyncio.create_task(_all(lanes))
+        drained: asyncio.Task[None] | None = None
+        try:
+            await _first_of({stop, claimed}, loops=loops)
+            if self._has_successor and self._process is not None and not stop.done():
+                self._process.report_recycling()
+            drained = asyncio.create_task(self._wait_drained())
+            await _first_of({stop, drained}, loops=loops)
+        finally:
+            await _cancel_and_wait([claimed, *([drained] if drained else [])])
 
     def _loops(self) -> dict[str, Coroutine[Any, Any, None]]:
         settings = self._settings
@@ -227,6 +286,8 @@ class Worker:
             "provider poller": self._poller.run(),
             "provider canceller": self._every(settings.provider_poll_interval, self._canceller.send_due),
             "rescuer": self._every(settings.rescue_interval, self._rescue),
+            "recycling": self._recycle_at_limit(),
+            "slots of earlier processes": self._every(settings.schedule_interval, self._follow_predecessors),
             "public URL": self._every(_PUBLIC_URL_INTERVAL, self._refresh_public_url),
             "clock": self._every(_CLOCK_INTERVAL, self._follow_clock),
             "reporter of blocked jobs": self._every(settings.blocked_interval, self._report_blocked),
@@ -239,11 +300,12 @@ class Worker:
         """Register, and read what the lanes need. This waits for the database without a limit."""
         await self._register()
         self.registered.set()
+        await self._predecessors.refresh()
         await self._claimer.refresh_limits(list(self._lanes))
         await self._public_url.refresh(self._database)
 
     async def _register(self, *, timeout: float = FOREVER) -> None:
-        await self._database.retry(
+        row = await self._database.retry(
             lambda c: sql.register_worker(
                 c,
                 id=self.id,
@@ -251,7 +313,7 @@ class Worker:
                 host=platform.node(),
                 pid=os.getpid(),
                 version=version("callsheet"),
-                lanes=orjson.dumps({queue: lane.size for queue, lane in self._lanes.items()}).decode(),
+                lanes=orjson.dumps(self._configured_lanes).decode(),
                 operations=self._operations,
                 missing=orjson.dumps(self._missing).decode(),
                 timeout=self._settings.worker_timeout.total_seconds(),
@@ -259,6 +321,14 @@ class Worker:
             ),
             timeout=timeout,
         )
+        self._resize_lanes(orjson.loads(row["lanes"]))
+
+    def _resize_lanes(self, sizes: Mapping[str, int]) -> None:
+        for queue, size in sizes.items():
+            lane = self._lanes.get(queue)
+            if lane is not None and lane.size != size:
+                log.info("lane resized", queue=queue, size=size)
+                lane.resize(size)
 
     async def _drain(self, lane_tasks: list[asyncio.Task[None]]) -> None:
         log.info("worker stopping", worker=self.name, running=self.running)
@@ -339,7 +409,10 @@ class Worker:
 
     async def _run_job(self, job: ClaimedJob) -> None:
         self._heartbeat_thread.report_run(job.timeout_seconds)
-        await self._executor.run(job)
+        try:
+            await self._executor.run(job)
+        finally:
+            self._recycling.job_ended()
 
     async def _follow_heartbeats(self) -> None:
         while True:
@@ -377,11 +450,7 @@ class Worker:
         if response.stop_requested and not self._stopping.is_set():
             log.info("stop requested by an operator", worker=self.name)
             self.stop()
-        for queue, size in response.lanes.items():
-            lane = self._lanes.get(queue)
-            if lane is not None and lane.size != size:
-                log.info("lane resized", queue=queue, size=size)
-                lane.resize(size)
+        self._resize_lanes(response.lanes)
 
     async def _poll(self) -> None:
         for queue in await self._claimer.queues_with_work(list(self._lanes)):
@@ -403,6 +472,16 @@ class Worker:
         # The worker of `callsheet run` is none of the fleet, and ends with its execution.
         if not self._only_reserved:
             await self._resource_watch.record()
+
+    async def _recycle_at_limit(self) -> None:
+        self._recycling.check_start()
+        self.recycle(await self._recycling.wait())
+        await asyncio.Event().wait()  # a loop does not end
+
+    async def _follow_predecessors(self) -> None:
+        for queue in await self._predecessors.refresh():
+            if lane := self._lanes.get(queue):
+                lane.wake()
 
     async def _refresh_public_url(self) -> None:
         await self._public_url.refresh(self._database)
@@ -458,6 +537,18 @@ def expand_name(pattern: str) -> str:
 
 def _ignore(_allowed_silence: float) -> None:
     """Report to no supervisor."""
+
+
+async def _first_of(ends: set[asyncio.Task[Any]], *, loops: Sequence[asyncio.Task[None]]) -> None:
+    """Wait for one of `ends`. A loop ends only with an error, which is raised."""
+    await asyncio.wait({*ends, *loops}, return_when=asyncio.FIRST_COMPLETED)
+    for task in loops:
+        if task.done():
+            task.result()
+
+
+async def _all(tasks: Sequence[asyncio.Task[None]]) -> None:
+    await asyncio.wait(tasks)
 
 
 async def _cancel_and_wait(tasks: Sequence[asyncio.Task[Any]]) -> None:

@@ -5,7 +5,7 @@ again when the audio changes, and so would everything that goes by timestamps.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +16,7 @@ from callsheet.media.ffmpeg.runner import FFmpeg
 from callsheet.media.probing.clock_parts import clock_parts
 from callsheet.media.probing.joined_files import joined_files
 from callsheet.media.probing.probe import MediaInfo, probe_details
+from callsheet.media.probing.streams import Stream
 
 # FFmpeg writes the length in a W64 from the timestamps, which are wrong here, but that in a WAV from the samples.
 _PCM_ARGS = ("-c:a", "pcm_f32le", "-rf64", "auto", "-fflags", "+bitexact", "-f", "wav")
@@ -23,26 +24,40 @@ _PCM_ARGS = ("-c:a", "pcm_f32le", "-rf64", "auto", "-fflags", "+bitexact", "-f",
 _CHUNK = 16 * 2**20
 
 
-async def straighten(ffmpeg: FFmpeg, media: MediaInfo, folder: Path) -> MediaInfo:
+EncodeParts = Callable[[FFmpeg, Sequence[MediaInfo], Path], Awaitable[Path]]
+"""Joins videos with an encode, in a folder, and returns the file."""
+
+
+async def straighten(ffmpeg: FFmpeg, media: MediaInfo, folder: Path, encode_parts: EncodeParts) -> MediaInfo:
     """Return a file that every operation reads alike: `media` itself, or a copy of it in a folder, with a note.
 
-    In the copy, the clock runs on, and all audio has one format. The video is copied without encoding.
+    In the copy, the clock runs on, and all audio has one format. The video is copied without encoding, unless the
+    files or recordings of which it consists have different formats: `encode_parts` joins those.
     """
     starts = await asyncio.to_thread(joined_files, media.path, media.probe.format)
     cuts = list(pairwise([*starts, media.path.stat().st_size])) if len(starts) > 1 else []
-    if not (media.clock_jumps or media.audio_changes or cuts):
+    if not (media.clock_jumps or media.audio_changes or media.empty_frames or cuts):
         return media
     target = await asyncio.to_thread(_new_path, folder, media.path.name)
     parts = await asyncio.to_thread(_write_parts, media.path, cuts, target.parent)
+    note = _note(media, len(parts))
     if not media.has_video:
         await _decode(ffmpeg, parts or [media.path], target)
-    elif parts and not await _fit_together(parts):
-        note = f"only the first of {len(parts)} files in '{media.path.name}' is used: the others have other formats"
-        return replace(media, notes=(*media.notes, note))
-    elif parts or (media.clock_jumps and media.lacks_index):
-        await _join_parts(ffmpeg, media, target, parts)
+    elif parts:
+        found = [await probe_details(part) for part in parts]
+        if _fit_together(found):
+            await _join_parts(ffmpeg, found, target, decode=media.audio_changes or _have_different_audio(found))
+        else:
+            target = await _encode(ffmpeg, found, target, encode_parts)
+            note += "; they have different formats, so that they were encoded"
+    elif media.clock_jumps and media.lacks_index:
+        cuts = await asyncio.to_thread(clock_parts, media.path, media.probe.format, media.clock_jumps)
+        parts = await asyncio.to_thread(_write_parts, media.path, cuts, target.parent)
+        same = [replace(media, path=part) for part in parts]
+        await _join_parts(ffmpeg, same, target, decode=media.audio_changes)
     else:
-        await ffmpeg.run([*_copy_args(media, media.path), file_url(target)], duration=media.probe.duration)
+        args = _copy_args(media, len(_decodable(media)), decode=media.audio_changes)
+        await ffmpeg.run([*args, file_url(target)], duration=media.probe.duration)
     straight = await probe_details(target)
     return replace(
         straight,
@@ -50,18 +65,45 @@ async def straighten(ffmpeg: FFmpeg, media: MediaInfo, folder: Path) -> MediaInf
         chapters=media.chapters,
         strict=media.strict,
         original=media,
-        notes=(*media.notes, _note(media, len(parts))),
+        notes=(*media.notes, *([note] if note else [])),
     )
 
 
-async def _fit_together(parts: Sequence[Path]) -> bool:
-    """Return whether the video of all parts can be joined without an encode."""
-    found = [await probe_details(part) for part in parts]
+def _fit_together(parts: Sequence[MediaInfo]) -> bool:
+    """Return whether the video of all parts can be joined without an encode, and all or none have audio."""
     kinds = {
-        (each.probe.video_codec, each.probe.width, each.probe.height, each.video_headers, len(each.audio_streams))
-        for each in found
+        (each.probe.video_codec, each.probe.width, each.probe.height, each.video_headers, each.has_audio)
+        for each in parts
     }
     return len(kinds) == 1
+
+
+def _have_different_audio(parts: Sequence[MediaInfo]) -> bool:
+    tracks = _shared_tracks(parts)
+    return len({tuple(_audio_format(stream) for stream in _decodable(each)[:tracks]) for each in parts}) > 1
+
+
+def _audio_format(stream: Stream) -> tuple[str | None, int | None, int | None]:
+    return stream.codec, stream.channels, stream.sample_rate
+
+
+def _decodable(media: MediaInfo) -> list[Stream]:
+    """Return the audio streams that FFmpeg can decode, the one that players select first."""
+    streams = [stream for stream in media.audio_streams if stream.codec is not None]
+    return sorted(streams, key=lambda stream: stream.index != media.audio_index)
+
+
+def _shared_tracks(parts: Sequence[MediaInfo]) -> int:
+    return min(len(_decodable(each)) for each in parts)
+
+
+async def _encode(ffmpeg: FFmpeg, parts: Sequence[MediaInfo], target: Path, encode_parts: EncodeParts) -> Path:
+    straight = [await straighten(ffmpeg, part, target.parent, encode_parts) for part in parts]
+    film = await encode_parts(ffmpeg, straight, target.parent)
+    for path in {each.path for each in (*parts, *straight)}:
+        await asyncio.to_thread(path.unlink)
+    await asyncio.to_thread(film.rename, target)
+    return target
 
 
 def _new_path(folder: Path, name: str) -> Path:
@@ -73,19 +115,17 @@ def _new_path(folder: Path, name: str) -> Path:
     return target / name
 
 
-async def _join_parts(ffmpeg: FFmpeg, media: MediaInfo, target: Path, parts: Sequence[Path]) -> None:
-    """Copy parts, by default those between the jumps of the clock, one behind the other.
+async def _join_parts(ffmpeg: FFmpeg, parts: Sequence[MediaInfo], target: Path, *, decode: bool) -> None:
+    """Copy parts one behind the other. With `decode`, their audio gets one format.
 
-    FFmpeg mends the clock by itself, but wrongly if the packets of both parts are mixed where they meet.
+    FFmpeg mends a clock that jumps by itself, but wrongly if the packets of both parts are mixed where they meet.
     """
-    if not parts:
-        cuts = await asyncio.to_thread(clock_parts, media.path, media.probe.format, media.clock_jumps)
-        parts = await asyncio.to_thread(_write_parts, media.path, cuts, target.parent)
     copies: list[Path] = []
+    tracks = _shared_tracks(parts)
     for part in parts:
-        copies.append(part.with_suffix(".mkv"))
-        await ffmpeg.run([*_copy_args(media, part), file_url(copies[-1])])
-        await asyncio.to_thread(part.unlink)
+        copies.append(part.path.with_suffix(".mkv"))
+        await ffmpeg.run([*_copy_args(part, tracks, decode=decode), file_url(copies[-1])])
+        await asyncio.to_thread(part.path.unlink)
     args = ["-map", "0", "-c", "copy", "-fflags", "+bitexact", "-f", "matroska", file_url(target)]
     await ffmpeg.run([*await _list_input(target.parent, copies), *args], read=copies)
     for copy in copies:
@@ -100,15 +140,16 @@ async def _list_input(folder: Path, files: Sequence[Path]) -> list[str]:
     return ["-f", "concat", "-safe", "1", "-i", file_url(index)]
 
 
-def _copy_args(media: MediaInfo, path: Path) -> list[str]:
+def _copy_args(media: MediaInfo, tracks: int, *, decode: bool) -> list[str]:
     # Program streams do not store a timestamp for each frame.
-    args = ["-fflags", "+genpts", *media_input(path), "-map", f"0:{media.video_index}", "-c", "copy"]
-    audio = [stream for stream in media.audio_streams if stream.codec is not None]
-    for number, stream in enumerate(audio):
+    args = ["-fflags", "+genpts", *media_input(media.path), "-map", f"0:{media.video_index}", "-c", "copy"]
+    for number, stream in enumerate(_decodable(media)[:tracks]):
         args += ["-map", f"0:{stream.index}"]
-        if media.audio_changes:
+        if decode:
             args += [f"-filter:a:{number}", _uniform(), f"-c:a:{number}", "pcm_f32le"]
         args += [f"-disposition:a:{number}", "default" if stream.index == media.audio_index else "0"]
+    # An AVI without reordered frames states only when each is decoded, which is when it is shown.
+    args += ["-bsf:v", "setts=pts=DTS"] if media.empty_frames else []
     return [*args, "-fflags", "+bitexact", "-f", "matroska"]
 
 
@@ -145,8 +186,11 @@ def _write_parts(path: Path, cuts: Sequence[tuple[int, int]], folder: Path) -> l
 
 
 def _note(media: MediaInfo, parts: int) -> str:
+    """Return what was changed; empty if it cannot be noticed."""
     if parts:
         return f"'{media.path.name}' consists of {parts} files that were put behind each other; they were joined"
     if media.clock_jumps and media.has_video:
         return f"the clock of '{media.path.name}' jumps; its parts were put behind each other"
+    if not (media.audio_changes or media.clock_jumps):
+        return ""
     return f"the audio of '{media.path.name}' changes its format on the way; it was decoded to one format first"

@@ -29,6 +29,8 @@ _ONE_PASS_ONLY = frozenset({"libsvtav1"})
 _HARDWARE_CODECS: dict[VideoCodec, str] = {"h264": "h264", "h265": "hevc", "vp9": "vp9", "av1": "av1"}
 _HARDWARE_KINDS: tuple[Hardware, ...] = ("nvenc", "qsv", "vaapi", "videotoolbox")
 
+_TIME_BASE = "1/90000"
+"""Of frames that keep their own times."""
 _KEY_FRAME_INTERVAL = 4
 """Seconds. Frequent key frames keep seeking fast in players."""
 
@@ -108,6 +110,8 @@ class Encoder:
         """
         return [
             *("-c:v", self.name, *self._rate_control_args(), *self._preset_args()),
+            # By default the times of frames are rounded to whole frames of the average rate.
+            *(["-enc_time_base", _TIME_BASE] if rate is None else []),
             *_key_frame_args(rate, segment),
             *self._codec_flags(threads, stitchable, fixed_key_frames=segment is not None),
             *([] if self._family == "vaapi" else ["-pix_fmt", self.pixel_format]),

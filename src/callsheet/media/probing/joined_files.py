@@ -9,6 +9,7 @@ from pathlib import Path
 
 from callsheet.media.probing.mp4_boxes import top_level_boxes
 from callsheet.media.probing.ogg_chain import chain_links
+from callsheet.media.probing.transport_parts import transport_starts
 
 _EBML = b"\x1a\x45\xdf\xa3"
 _SEGMENT = b"\x18\x53\x80\x67"
@@ -125,4 +126,5 @@ _FINDERS: dict[str, Callable[[Path], list[int]]] = {
     "matroska,webm": _matroska_starts,
     "flv": _flv_starts,
     "amr": _amr_starts,
+    "mpegts": transport_starts,
 }

@@ -4,7 +4,7 @@ Headers of some formats state no length, and FFmpeg estimates it from the first 
 each other state only the length of the first one. The prober imports this module, so it imports only PyAV.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import av
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 
 _BACKWARD_JUMP = Fraction(1, 10)
 _FORWARD_JUMP = 10
@@ -103,12 +103,20 @@ def scan_packets(container: InputContainer) -> PacketScan:
         if stream.type in ("video", "audio") and not stream.disposition & Disposition.attached_pic
     ]
     raw_audio = len(streams) == 1 and streams[0].type == "audio"
-    for packet in container.demux(streams):
+    for packet in read_packets(container, streams):
         if packet.size:
             _add(scan, packet, raw=raw_audio)
     for each in scan.streams.values():
         each.longest_gop = max(each.longest_gop, each.since_key)
     return scan
+
+
+def read_packets(container: InputContainer, streams: Sequence[Stream]) -> Iterator["Packet[Any]"]:
+    """Yield the packets of streams. A transport stream may continue with other streams, which are left out."""
+    try:
+        yield from container.demux(streams)
+    except IndexError:  # PyAV does not know them, and looks for them at the end
+        return
 
 
 def _add(scan: PacketScan, packet: "Packet[Any]", *, raw: bool) -> None:

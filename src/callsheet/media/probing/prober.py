@@ -28,10 +28,11 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from callsheet.media.ffmpeg.orientation import frame_orientation
+from callsheet.media.probing.field_coding import read_field_coding
 from callsheet.media.probing.h264_headers import allows_fields
 from callsheet.media.probing.heif import read_heif
 from callsheet.media.probing.mp4_boxes import has_several_descriptions, is_track_mirrored
-from callsheet.media.probing.packet_scan import scan_packets
+from callsheet.media.probing.packet_scan import read_packets, scan_packets
 from callsheet.media.probing.still_facts import AnimationFacts, is_foreign, read_animated_webp, read_still
 from callsheet.processes.landlock import FileAccess, Ruleset
 
@@ -105,8 +106,8 @@ def read(request: dict[str, Any], options: dict[str, str], max_pixels: int) -> d
             }
         if video is not None:
             facts |= _video_facts(path, container, video, max_pixels)
-            interlaced = facts.pop("interlaced")
-            response["video"] = {**_video_details(container, video), "interlaced": interlaced}
+            response["video"] = {**_video_details(container, video), "interlaced": facts.pop("interlaced")}
+            _apply_field_coding(_field_coding(path, options, response), response)
             response["video"]["changes"] = _has_several_formats(path, container, video)
             response["video"]["normalization"] = _normalization(path, container, video, facts, max_pixels)
         if _needs_scan(container, audio, trusted=request["trusted"]):
@@ -121,6 +122,22 @@ def read(request: dict[str, Any], options: dict[str, str], max_pixels: int) -> d
         if to_end and video is None:
             _decode_first_samples(path, options)
         return response
+
+
+def _field_coding(path: str, options: dict[str, str], response: dict[str, Any]) -> float | None:
+    """Return the frame rate of a video whose frames are coded as two fields each; None for others."""
+    if not response["video"]["interlaced"] or response["probe"]["video_codec"] != "h264":
+        return None
+    with _open(path, options) as container:
+        return read_field_coding(container, response["video"]["index"])
+
+
+def _apply_field_coding(rate: float | None, response: dict[str, Any]) -> None:
+    """Correct the facts about a video whose frames are coded as two fields each, if `rate` is its frame rate."""
+    response["video"]["field_coded"] = rate is not None
+    if rate is not None:
+        response["video"]["base_rate"] = rate
+        response["probe"] |= {"fps": rate, "frames": None}
 
 
 def _read_end(container: InputContainer, response: dict[str, Any]) -> None:
@@ -159,6 +176,9 @@ def _needs_scan(container: InputContainer, audio: AudioStream | None, *, trusted
         return audio is not None and audio.codec.canonical_name in _FRAMED_AUDIO
     if container.format.name == "avi":
         return any(stream.frames >= _UNKNOWN_FRAMES for stream in container.streams)
+    if container.format.name == "ogg":
+        # The end of a part of a longer stream is taken for its length.
+        return (container.start_time or 0) > av.time_base
     if container.format.name == "flac" and container.duration:
         return 0 < container.size <= _MAX_FLAC
     return container.format.name in _ESTIMATED_FORMATS and not trusted
@@ -212,7 +232,7 @@ def _animation_response(path: str, animation: AnimationFacts, max_pixels: int) -
         "interlaced": False,
         "changes": False,
     }
-    video |= {"hidden": 0, "base_rate": 1000 / min(animation.delays)}
+    video |= {"hidden": 0, "empty_frames": 0, "field_coded": False, "base_rate": 1000 / min(animation.delays)}
     return {
         "probe": {**shared, "format": "webp_anim", "video_codec": "webp", "bit_rate": bit_rate},
         "video": {**video, "normalization": "animation"},
@@ -266,7 +286,8 @@ def _heif_normalization(path: str, stream: VideoStream, facts: dict[str, Any], m
 def _video_details(container: InputContainer, stream: VideoStream) -> dict[str, Any]:
     return {
         "hidden": _hidden_frames(stream),
-        "base_rate": float(stream.base_rate or 0),
+        "empty_frames": _empty_frames(container, stream),
+        "base_rate": _base_rate(stream),
         "still": _is_still(container),
         "matrix": int(stream.codec_context.colorspace),
         "transfer": int(stream.codec_context.color_trc),
@@ -274,6 +295,24 @@ def _video_details(container: InputContainer, stream: VideoStream) -> dict[str, 
         "index": stream.index,
         "headers": hashlib.sha256(stream.codec_context.extradata or b"").hexdigest(),
     }
+
+
+def _empty_frames(container: InputContainer, stream: VideoStream) -> int:
+    """Return the number of frames of an AVI that only repeat the one before, as recorders write them if they are late.
+
+    0 if its frames are reordered, because an AVI does not say when those are shown.
+    """
+    if container.format.name != "avi" or stream.codec_context.has_b_frames:
+        return 0
+    found = sum(entry.size > 0 for entry in stream.index_entries)
+    return stream.frames - found if 0 < found < stream.frames < _UNKNOWN_FRAMES else 0
+
+
+def _base_rate(stream: VideoStream) -> float:
+    """Return the frames per second where frames follow each other fastest; 0 if it is unknown."""
+    # FFmpeg counts fields in MPEG-1, which has none.
+    rate = stream.average_rate if stream.codec.canonical_name == "mpeg1video" else stream.base_rate
+    return float(rate or 0)
 
 
 def _hidden_frames(stream: VideoStream) -> int:
@@ -361,7 +400,7 @@ def _last_packet_end(container: InputContainer) -> float | None:
     """Return the end time of the last packet: live recordings have no duration in their header."""
     container.seek(min(0, container.start_time or 0))
     end = Fraction(0)
-    for packet in container.demux():
+    for packet in read_packets(container, [*container.streams]):
         if packet.pts is not None and packet.time_base is not None:
             end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
     return float(end) or None
@@ -391,7 +430,8 @@ def _end_of_packets(container: InputContainer, start: float, types: Sequence[str
     end = Fraction(0)
     try:
         container.seek(max(0, int(start * av.time_base)))
-        for packet in container.demux([each for each in container.streams if not types or each.type in types]):
+        streams = [each for each in container.streams if not types or each.type in types]
+        for packet in read_packets(container, streams):
             if packet.pts is not None and packet.time_base is not None:
                 end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
     except av.FFmpegError:  # the packets before it are all that can be read

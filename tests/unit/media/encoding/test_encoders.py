@@ -92,7 +92,9 @@ def test_a_preset_maps_to_the_speed_of_each_encoder(name, codec, preset, speed):
 
 
 def test_key_frames_are_forced_by_time_if_frames_keep_their_timestamps():
-    assert encoder_args("libx264", EncodeSettings(), rate=None)[6:10] == [
+    assert encoder_args("libx264", EncodeSettings(), rate=None)[6:12] == [
+        "-enc_time_base",
+        "1/90000",
         "-g",
         "960",
         "-force_key_frames",

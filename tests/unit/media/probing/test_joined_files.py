@@ -26,6 +26,43 @@ def test_each_of_two_joined_files_is_found(studio: Studio, tmp_path: Path, suffi
     assert joined_files(both, "avi") == []
 
 
+@pytest.mark.parametrize(
+    ("second", "starts"),
+    [
+        ("-c:v mpeg2video -c:a mp2", 1),
+        ("-c:v libx264 -c:a mp2", 2),
+        ("-c:v mpeg2video -c:a ac3", 2),
+        ("-c:v mpeg2video -an", 2),
+        ("-c:v mpeg2video -c:a mp2 -mpegts_start_pid 0x200", 2),
+        ("-c:v mpeg2video -c:a mp2 -mpegts_pmt_start_pid 0x1100", 1),
+    ],
+)
+def test_a_transport_stream_has_a_part_for_each_other_video_and_audio(
+    studio: Studio, tmp_path: Path, second: str, starts: int
+):
+    source = ["-f", "lavfi", "-i", "color=s=32x32:d=0.2", "-f", "lavfi", "-i", "sine=duration=0.2"]
+    parts = [studio.make("part.ts", *source, *options.split()) for options in ("-c:v mpeg2video -c:a mp2", second)]
+    both = tmp_path / "both.ts"
+    both.write_bytes(b"".join(part.read_bytes() for part in parts))
+
+    found = joined_files(both, "mpegts")
+    assert len(found) == starts
+    # A packet with the names of the programs may stand before their list.
+    assert found[-1] in ([0] if starts == 1 else [parts[0].stat().st_size + offset for offset in (0, 188)])
+
+
+@pytest.mark.parametrize("suffix", ["ts", "m2ts"])
+def test_broken_tables_of_a_transport_stream_make_no_part(studio: Studio, tmp_path: Path, suffix: str):
+    source = ["-f", "lavfi", "-i", "color=s=32x32:d=0.2", "-c:v", "mpeg2video"]
+    content = bytearray(studio.make(f"whole.{suffix}", *source).read_bytes())
+    for at in range(5, 1200, 7):
+        content[at] ^= 0xFF
+    broken = tmp_path / "broken.ts"
+    broken.write_bytes(content)
+
+    assert joined_files(broken, "mpegts") == [0]
+
+
 def test_a_streamed_matroska_is_one_file(studio: Studio):
     live = studio.make("live.mkv", "-f", "lavfi", "-i", "sine=duration=0.3", "-c:a", "aac", "-live", "1")
 

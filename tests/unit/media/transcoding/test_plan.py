@@ -64,7 +64,7 @@ def test_renditions_are_made_from_one_decode():
 
     video = [*["-fps_mode", "vfr", "-map", "0:1", "-c:a", "copy", "-map_metadata", "-1", "-map_chapters", "-1"]]
     ending = [*video, "-sn", "-dn", "-f", "mp4", "-movflags", "+faststart"]
-    keys = ["-preset", "fast", "-g", "960", "-force_key_frames", KEYS, "-threads", "2"]
+    keys = ["-preset", "fast", "-enc_time_base", "1/90000", "-g", "960", "-force_key_frames", KEYS, "-threads", "2"]
     tags = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
     flags = "out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_int"
     assert args == [

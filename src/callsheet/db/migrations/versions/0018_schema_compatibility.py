@@ -3,7 +3,7 @@
 from callsheet.db.migrations.script import run_sql
 
 revision = "0018_schema_compatibility"
-down_revision = "0016_clean_up"
+down_revision = "0017_lanes_set_by_hand"
 
 
 def upgrade() -> None:
