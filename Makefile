@@ -69,6 +69,7 @@ lint: setup ## Check format, style, vocabulary, types and import contracts
 	@$(BIN)/ruff check src tests bench docs tools
 	@$(BIN)/python tools/check_words.py
 	@$(BIN)/mypy
+	@$(BIN)/python tools/check_examples.py
 	@$(BIN)/lint-imports
 
 check: lint test ## Everything that must hold before a change lands

@@ -54,6 +54,7 @@ SHOTS = [
     Shot("queues", "/console/queues"),
     Shot("workers", "/console/workers", height=520),
     Shot("providers", "/console/providers"),
+    Shot("models", "/console/models"),
     Shot("intakes", "/console/intakes", height=320),
     Shot("webhooks", "/console/webhooks", "dark"),
     Shot("winners", "winners", height=640),

@@ -127,7 +127,9 @@ def test_a_plan_runs_in_the_installed_image(place, environment, in_image, data):
     job = {"id": "web", "operation": "transcode", "params": {"source": str(video), "format": "webm"}}
     (data / "plan.json").write_text(json.dumps({"jobs": [job]}))
 
-    done = run([*in_image, "callsheet", "run", "plan.json", "--out", "out"], environment, check=False)
+    done = run(
+        [*in_image, "callsheet", "run", str(data / "plan.json"), "--out", str(data / "out")], environment, check=False
+    )
 
     assert done.returncode == 0, done.stderr
     assert [path.suffix for path in (data / "out").rglob("*") if path.is_file()] == [".webm"]

@@ -45,8 +45,8 @@ class Price(Model):
     @property
     def text(self) -> str:
         """The price for people, with its date: `$0.05 per second (2026-05-26)`."""
-        amounts = [f"${self.amount.normalize():f}"] if self.amount is not None else []
-        amounts += [f"${amount.normalize():f} at {value}" for value, amount in self.amounts.items()]
+        amounts = [_dollars(self.amount)] if self.amount is not None else []
+        amounts += [f"{_dollars(amount)} at {value}" for value, amount in self.amounts.items()]
         return f"{', '.join(amounts)} per {self.per} ({self.date.isoformat()})"
 
     def cost(self, inputs: Mapping[str, Any]) -> Decimal | None:
@@ -100,6 +100,12 @@ def _megapixels(inputs: Mapping[str, Any]) -> Decimal | None:
     if match := _SIZE.fullmatch(str(inputs.get("size", ""))):
         width, height = Decimal(match[1]), Decimal(match[2])
     return None if width is None or height is None else width * height / 1_000_000
+
+
+def _dollars(amount: Decimal) -> str:
+    """Return an amount with all its digits, and at least cents."""
+    cents = round(amount, 2)
+    return f"${cents:f}" if cents == amount else f"${amount.normalize():f}"
 
 
 def _number(value: Any) -> Decimal | None:

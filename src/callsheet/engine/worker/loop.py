@@ -409,7 +409,10 @@ class Worker:
 
     async def _run_job(self, job: ClaimedJob) -> None:
         self._heartbeat_thread.report_run(job.timeout_seconds)
-        await self._executor.run(job)
+        try:
+            await self._executor.run(job)
+        finally:
+            self._recycling.job_ended()
 
     async def _follow_heartbeats(self) -> None:
         while True:
