@@ -49,7 +49,7 @@ class SharedReads:
                 del self._running[key]
 
         self._running[key] = task = asyncio.ensure_future(run())
-        # If all have given up, no caller takes its error.
+        # If all have given up, no page takes its error.
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def _keep(self, key: Hashable, value: Any) -> None:
