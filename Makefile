@@ -2,6 +2,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TORCH := .venv-torch
+RELEASE := .venv-release
+PRODUCT := .venv-product
+EXTRAS ?=
 SITE := .venv-site
 # Four test processes on the 2 cores of a CI machine: half of the time of a test is waiting, for servers and processes.
 JOBS ?= 4
@@ -9,7 +12,7 @@ JOBS ?= 4
 RERUNS ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup environments demo test test-fast lint check format docs site screenshots lock bench
+.PHONY: help setup environments demo test test-fast pythons lint check format docs site screenshots lock audit sbom bench
 
 help: ## Print this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,11 +60,16 @@ FAST := domain engine files notify api console client db operation_api intake pr
 test-fast: setup ## Run the quick tests, in under a minute
 	@$(BIN)/python -m pytest -q -n $(JOBS) $(FAST:%=tests/unit/%)
 
+pythons: setup ## Try the other supported versions of Python that are on this machine
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/python tools/other_pythons.py
+
 lint: setup ## Check format, style, vocabulary, types and import contracts
 	@$(BIN)/ruff format --check src tests bench docs tools
 	@$(BIN)/ruff check src tests bench docs tools
 	@$(BIN)/python tools/check_words.py
 	@$(BIN)/mypy
+	@$(BIN)/python tools/check_examples.py
 	@$(BIN)/lint-imports
 
 check: lint test ## Everything that must hold before a change lands
@@ -84,6 +92,30 @@ site: $(SITE)/.ready ## Build the documentation as a site with search, in build/
 
 screenshots: setup ## Make the pictures of the console in the documentation; needs Chromium
 	@$(BIN)/python docs/screenshots.py
+
+# Programs for a release, in an environment of their own: nothing else needs them.
+$(RELEASE)/.ready: pyproject.toml
+	@test -x $(RELEASE)/bin/python || $(PYTHON) -m venv $(RELEASE)
+	@$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["release"], sep="\n")' > $(RELEASE)/requirements.txt
+	@$(RELEASE)/bin/python -m pip install -qq --disable-pip-version-check -r $(RELEASE)/requirements.txt
+	@touch $@
+
+# What users get: the wheel with EXTRAS, in the versions of the lock file.
+$(PRODUCT)/.ready: requirements.lock pyproject.toml
+	@rm -rf $(PRODUCT)
+	@sh deploy/docker/install.sh . $(CURDIR)/$(PRODUCT) "$(EXTRAS)"
+	@touch $@
+
+# --strict: a package that the service does not know counts as a failure, not as safe.
+audit: $(RELEASE)/.ready ## Look for known vulnerabilities of all locked packages; needs a service on the internet
+	@$(RELEASE)/bin/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r requirements.lock \
+		|| { echo "The audit failed, or could not be done: see above. docs/release.md"; exit 1; }
+
+sbom: $(RELEASE)/.ready $(PRODUCT)/.ready ## Write the list of what the package installs, with licences: dist/sbom.cdx.json
+	@mkdir -p dist
+	@$(RELEASE)/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible \
+		--gather-license-texts --of JSON -o dist/sbom.cdx.json $(PRODUCT)/bin/python
+	@echo "dist/sbom.cdx.json"
 
 bench: setup bench/.venv/.ready bench/peers/bullmq/node_modules/.ready ## Measure speed against named peers; prints a table, writes bench/results
 	@$(BIN)/python -m bench $(BENCH)

@@ -18,6 +18,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 from callsheet.api.replaced_metric_names import REPLACED_NAMES
+from callsheet.cli.diagnostics.codes import ERRORS, WARNINGS
 from callsheet.domain import errors
 from callsheet.domain.errors import PlanRefused
 from callsheet.domain.events import EVENT_CLASSES
@@ -520,9 +521,21 @@ def _metric_row(name: str, kind: str, labels: tuple[str, ...], meaning: str) -> 
     return f"| `{name}` | {kind} | {listed} | {_cell(_sentence(meaning))} |"
 
 
+# Findings of `callsheet check`
+
+
+def findings_part(_page: str) -> str:
+    """Return the codes of findings with their levels and meanings."""
+    lines = ["| Code | Level | Meaning |", "|---|---|---|"]
+    for level, codes in (("error", ERRORS), ("warning", WARNINGS)):
+        lines += [f"| `{code}` | {level} | {_cell(_sentence(meaning))} |" for code, meaning in codes.items()]
+    return "\n".join(lines)
+
+
 PARTS: dict[str, Callable[[str], str]] = {
     "errors": errors_part,
     "events": events_part,
+    "findings": findings_part,
     "metrics": metrics_part,
     "replaced-metrics": replaced_metrics_part,
     "operations": operations_part,

@@ -422,9 +422,15 @@ def test_check_lists_errors_first(callsheet, here):
 
     assert good.returncode == 0, good.stdout
     assert {finding["level"] for finding in json.loads(good.stdout)} <= {"ok", "warning"}
+    assert [finding["code"] for finding in json.loads(good.stdout) if finding["subject"] == "database"] == [
+        "database.ok"
+    ]
     assert bad.returncode == 2
-    levels = [line.split()[0] for line in bad.stdout.splitlines()]
+    found = [line for line in bad.stdout.splitlines() if not line.startswith(" ")]
+    levels = [line.split()[0] for line in found]
     assert levels == sorted(levels, key=["error", "warning", "ok"].index)
+    # What to do follows every error and every warning.
+    assert bad.stdout.count("→ ") == len(found) - levels.count("ok")
     assert {line.split(":")[0].split(None, 1)[1] for line in bad.stdout.splitlines() if line.startswith("error")} == {
         "database",
         "ffmpeg",

@@ -53,12 +53,12 @@ async def test_each_gpu_has_a_worker_process_of_its_own_with_one_slot(
         async def both_run():
             return sum(each.running for each in await list_workers(engine.runtime.database)) == 2
 
-        await until(both_run, timeout=120)
+        await until(both_run, timeout=300)
         workers = await list_workers(engine.runtime.database)
         gate.touch()
-        execution = await engine.ended(execution_id, timeout=120)
+        execution = await engine.ended(execution_id, timeout=300)
         worker.signal(signal.SIGTERM)
-        assert await asyncio.to_thread(worker.process.wait, 60) == 0
+        assert await asyncio.to_thread(worker.process.wait, 300) == 0
 
     assert [(each.name, each.lanes) for each in workers] == [("studio-gpu0", {"gpu": 1}), ("studio-gpu1", {"gpu": 1})]
     assert execution.status == "succeeded"
@@ -81,7 +81,7 @@ async def test_each_gpu_has_a_worker_process_of_its_own_with_one_slot(
 def test_options_that_do_not_fit_are_refused(settings, tmp_path, options, status, error):
     env = {**os.environ, **as_environment(settings), "PATH": str(tmp_path), "COLUMNS": "300"}
 
-    done = subprocess.run([*WORKER, *options], env=env, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([*WORKER, *options], env=env, capture_output=True, text=True, timeout=300)
 
     assert done.returncode == status
     assert error in done.stderr

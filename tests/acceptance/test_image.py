@@ -106,6 +106,35 @@ def test_the_installed_image_checks_itself(place, environment, in_image, data):
     assert "No module named 'pip'" in with_pip.stderr
 
 
+MAX_INSTALLED_BYTES = 570 * 10**6
+"""FFmpeg, PyAV with its libraries and PostgreSQL take 350 MB of it, and compiled Python 50 MB."""
+
+
+def test_an_installation_without_extras_is_not_larger_than_documented(place):
+    sizes = {}
+    for path in (place / "opt/lib").glob("python*/site-packages/*"):
+        files = path.rglob("*") if path.is_dir() else [path]
+        sizes[path.name] = sum(each.stat().st_size for each in files if each.is_file() and not each.is_symlink())
+
+    largest = sorted(sizes.items(), key=lambda size: -size[1])[:12]
+    assert 400 * 10**6 < sum(sizes.values()) < MAX_INSTALLED_BYTES, largest
+
+
+def test_a_plan_runs_in_the_installed_image(place, environment, in_image, data):
+    video = data / "in.mp4"
+    made = ["-v", "error", "-f", "lavfi", "-i", "testsrc2=d=1:s=128x128", "-pix_fmt", "yuv420p", str(video)]
+    run([str(place / "opt/bin/ffmpeg"), *made], environment, check=True)
+    job = {"id": "web", "operation": "transcode", "params": {"source": str(video), "format": "webm"}}
+    (data / "plan.json").write_text(json.dumps({"jobs": [job]}))
+
+    done = run(
+        [*in_image, "callsheet", "run", str(data / "plan.json"), "--out", str(data / "out")], environment, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert [path.suffix for path in (data / "out").rglob("*") if path.is_file()] == [".webm"]
+
+
 @pytest.mark.skipif(not can_mount(), reason="needs root, to make a root file system read-only")
 def test_the_root_of_these_tests_is_read_only(environment, in_image, place):
     done = run([*in_image, "touch", str(place / "opt/file")], environment, check=False)

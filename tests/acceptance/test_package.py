@@ -1,5 +1,6 @@
 """The package that people install: complete, and quick to start."""
 
+import json
 import os
 import resource
 import subprocess
@@ -108,3 +109,37 @@ def _cpu_seconds_of_help() -> float:
     subprocess.run([sys.executable, "-m", "callsheet", "--help"], capture_output=True, check=True, timeout=60)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime)
+
+
+_HELP = """
+import json, runpy, sys
+sys.argv = ["callsheet", "--help"]
+try:
+    runpy.run_module("callsheet", run_name="__main__")
+finally:
+    print(json.dumps(sorted(sys.modules)), file=sys.stderr)
+"""
+_HEAVY = {
+    "alembic",
+    "asyncpg",
+    "av",
+    "cryptography",
+    "fastapi",
+    "httpx2",
+    "jinja2",
+    "numpy",
+    "obstore",
+    "PIL",
+    "pydantic",
+}
+_HEAVY |= {"sqlalchemy", "structlog", "uvicorn"}
+_HEAVY |= {f"callsheet.{name}" for name in ("api", "console", "db", "engine", "media", "operations", "providers")}
+_HEAVY |= {"callsheet.settings", "callsheet.wiring"}
+
+
+def test_the_help_loads_nothing_heavy():
+    done = subprocess.run([sys.executable, "-c", _HELP], capture_output=True, text=True, check=False, timeout=60)
+    loaded = set(json.loads(done.stderr.splitlines()[-1]))
+
+    assert "callsheet.cli.app" in loaded
+    assert loaded & _HEAVY == set()

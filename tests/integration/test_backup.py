@@ -18,6 +18,7 @@ import pytest
 
 from callsheet.backup.create import create_backup
 from callsheet.backup.restore import restore_backup, verify_backup
+from callsheet.backup.targets import open_target
 from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.migrations import HEAD
 from callsheet.db.upgrade import current_revision, upgrade
@@ -271,6 +272,14 @@ async def test_a_backup_that_fails_leaves_nothing(name, installation, tmp_path):
     assert names_in(tmp_path) == []
 
 
+@pytest.mark.parametrize("name", ["backup", "backup.tar"])
+async def test_two_backups_to_one_target_do_not_disturb_each_other(name, installation, tmp_path):
+    with open_target(tmp_path / name):
+        with pytest.raises(Conflict, match="Another process writes a backup"):
+            await backup(settings_in(installation), tmp_path / name)
+        assert (tmp_path / f"{name}.part").exists()
+
+
 async def test_a_backup_does_not_replace_what_is_there(made, installation):
     with pytest.raises(Conflict, match="is there already"):
         await backup(settings_in(installation), made)
@@ -300,6 +309,11 @@ async def test_without_files_the_database_and_the_key_are_backed_up(installation
     assert code == 0
     assert "which must be backed up after the database" in errors
     assert names_in(tmp_path / "b") == ["database.dump", "manifest.json", "signing.key"]
+    (tmp_path / "data/files").mkdir(parents=True)
+    (tmp_path / "data/files/kept").write_text("not in the backup, so it stays")
+    await restore(settings_in(tmp_path / "data"), tmp_path / "b")
+    assert names_in(tmp_path / "data") == ["files", "postgres", "signing.key"]
+    assert names_in(tmp_path / "data/files") == ["kept"]
 
 
 async def test_a_data_folder_with_content_is_refused_or_moved_aside(made, tmp_path):

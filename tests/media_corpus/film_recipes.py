@@ -4,7 +4,10 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from .clips import BEEP, PICTURE, SECONDS, TO_BT709, X264, Clips, Recipe
+from .field_coding import field_coded
 
 Edit = Callable[[bytes], bytes]
 
@@ -102,6 +105,24 @@ def from_fields(video: str, field: str, extra: str = "") -> Recipe:
     order = {"top": "tff", "bottom": "bff"}[field]
     filters = f"tinterlace=interleave_{field},setfield={order}"
     return film(video, "mp2", size="96x64", rate="50", filters=filters, extra=extra)
+
+
+def coded_as_fields(field: str, *options: str) -> Recipe:
+    """A film of 25 interlaced frames per second, of which each is coded as two fields. Its `field` is shown first."""
+
+    def make(clips: Clips, path: Path) -> None:
+        plain = clips.part("plain.mkv")
+        from_fields("ffv1", field)(clips, plain)
+        raw = clips.part("plain.yuv")
+        clips.run("-i", plain, "-map", "0:v", "-pix_fmt", "yuv420p", "-f", "rawvideo", raw)
+        frames = np.fromfile(raw, np.uint8).reshape(-1, 96 * 64 * 3 // 2)
+        coded = clips.part("fields.264")
+        coded.write_bytes(field_coded(frames, 96, 64, field))
+        clips.run(
+            "-framerate", "25", "-i", coded, "-i", plain, "-map", "0:v", "-map", "1:a", "-c", "copy", *options, path
+        )
+
+    return make
 
 
 def progressive_then_interlaced(suffix: str, video: str) -> Recipe:

@@ -50,6 +50,13 @@ class RedisServer:
             time.sleep(0.02)
         return False
 
+    def command(self, text):
+        """Send a command of words without spaces."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
+            connection.sendall(f"{text}\r\n".encode())
+            answer = connection.recv(1000)
+            assert answer.startswith(b"+"), answer
+
     def kill(self):
         """Kill the server at once."""
         os.kill(self._process.pid, signal.SIGKILL)

@@ -24,7 +24,19 @@ CURL = [(block, command) for block, command in COMMANDS if command.program == "c
 OF_OTHERS = frozenset(
     {
         *("", ".", "cd", "cp", "docker", "find", "git", "journalctl", "kubectl", "node", "npm", "npx", "ollama"),
-        *("nvidia-smi", "pkill", "python", "python3", "redis-cli", "sh", "source", "systemctl", "tail"),
+        *(
+            "nvidia-smi",
+            "pg_dump",
+            "pg_restore",
+            "pkill",
+            "python",
+            "python3",
+            "redis-cli",
+            "sh",
+            "source",
+            "systemctl",
+            "tail",
+        ),
     }
 )
 """Programs whose options no test knows; an empty name is a line that only sets variables."""
@@ -94,7 +106,9 @@ def known_variables():
 def check_command(command: Command):
     name = Path(command.program).name
     checks = {"callsheet": check_callsheet, "celery": check_celery, "pip": check_pip, "make": check_make}
-    if command.program == "sudo":
+    if command.program == "uvx":
+        check_command(Command({}, command.arguments[0], command.arguments[1:]))
+    elif command.program == "sudo":
         words = [word for word in command.arguments if not word.startswith("-")]
         assert words, str(command)
     elif name in checks:

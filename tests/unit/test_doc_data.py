@@ -20,6 +20,7 @@ from tests.unit.test_doc_commands import check_command, known_variables
 from callsheet.comfyui.needs import WorkflowNeeds
 from callsheet.comfyui.workflows import read_workflow
 from callsheet.domain.plan_validation import check_plan, read_submission
+from callsheet.domain.resources import CpuUse, MemoryUse, ResourceWarning
 from callsheet.engine.schedules.file import read_schedules_file
 from callsheet.intake.bullmq.intake import MAPPINGS
 from callsheet.intake.celery import intake as celery_intake
@@ -148,7 +149,14 @@ def step(data, _):
     assert {*data} == {*request_for(job, data["step"], SimpleNamespace(params={}, inputs={}), {})}
 
 
+def measurement(data, _):
+    assert {*data["cpu"]} == {*CpuUse.model_fields}
+    assert {*data["memory"]} == {*MemoryUse.model_fields}
+    assert {*data["warnings"][0]} == {*ResourceWarning.model_fields}
+
+
 KINDS = {
+    "measurement": measurement,
     "webhook": webhook,
     "problem": problem,
     "lora-training": lora_training,

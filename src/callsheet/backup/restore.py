@@ -5,6 +5,8 @@ moved into place. Until that, nothing of the data folder changes; what is replac
 """
 
 import asyncio
+import os
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,10 +22,8 @@ from callsheet.domain.errors import BadInput, ConfigurationError, Conflict
 from callsheet.files.atomic_write import raise_disk_full
 from callsheet.settings import Settings
 
-_MOVED = ("files", KEY, "postgres")
-"""What a restore replaces."""
-_MOVED_ASIDE = (*_MOVED, "winners")
-"""What does not fit the restored database. Indexes of winners are built again from it."""
+_WINNERS = "winners"
+"""Indexes of winners do not fit the restored database. They are built again from it."""
 
 
 async def verify_backup(path: Path, *, show: ShowProgress) -> Manifest:
@@ -39,18 +39,20 @@ async def verify_backup(path: Path, *, show: ShowProgress) -> Manifest:
 async def restore_backup(settings: Settings, path: Path, *, replace: bool, show: ShowProgress) -> Manifest:
     """Restore a backup into the data folder of the settings. Return its manifest.
 
-    With `replace`, the database, files and signing key of the data folder are moved to `replaced-<time>` in it.
-    Raises Conflict for a data folder that is in use, or not empty without `replace`; BadInput or NotFound for a damaged
-    or incomplete backup, and one of a newer version; ConfigurationError for settings that contradict it.
+    With `replace`, the database, files and signing key of the data folder are moved to `replaced-<time>` in it, unless
+    the backup has none. Raises Conflict for a data folder that is in use, or not empty without `replace`; BadInput or
+    NotFound for a damaged or incomplete backup, and one of a newer version; ConfigurationError for settings that
+    contradict it.
     """
     with open_source(path) as source:
         _check_settings(settings, source.manifest)
-        _check_data_folder(settings.data_dir, replace=replace)
+        parts = _parts(source.manifest)
+        _check_data_folder(settings.data_dir, parts, replace=replace)
         with raise_disk_full(settings.data_dir), open_staging(settings.data_dir) as staging:
             await asyncio.to_thread(_copy_all, source, staging, show)
             manifest = source.manifest
             await load_dump(staging, manifest.database_schema, manifest.rows, upgrades_schema=True, show=show)
-            await asyncio.to_thread(_move_into_place, settings.data_dir, staging, replace=replace)
+            await asyncio.to_thread(_move_into_place, settings.data_dir, staging, parts, replace=replace)
         return source.manifest
 
 
@@ -70,18 +72,24 @@ def _check_settings(settings: Settings, manifest: Manifest) -> None:
             f"The backup was made by a newer version of Callsheet ({manifest.callsheet}, schema revision "
             f"{manifest.schema_revision}): upgrade Callsheet here"
         )
-    major = manifest.postgresql.split(".")[0]
-    if int(major) > int(MAJOR_VERSION):
+    major = re.match(r"\d+", manifest.postgresql)
+    if major is None or int(major[0]) > int(MAJOR_VERSION):
         raise BadInput(
             f"The backup was made by PostgreSQL {manifest.postgresql}, and this is PostgreSQL {MAJOR_VERSION}: upgrade "
             "Callsheet here"
         )
 
 
-def _check_data_folder(folder: Path, *, replace: bool) -> None:
+def _parts(manifest: Manifest) -> list[str]:
+    """Return what the restore puts into the data folder. What a backup does not have stays as it is there."""
+    files = ["files"] if manifest.files.included else []
+    return [*files, *([KEY] if manifest.signing_key else []), "postgres"]
+
+
+def _check_data_folder(folder: Path, parts: list[str], *, replace: bool) -> None:
     if EmbeddedPostgres(folder / "postgres").is_in_use():
         raise Conflict(f"Callsheet processes use {folder}: stop them first")
-    present = [name for name in _MOVED if _has_content(folder / name)]
+    present = [name for name in parts if _has_content(folder / name)]
     if present and not replace:
         raise Conflict(
             f"{folder} already has {' and '.join(present)}. Restore into another folder (--data-dir), or add "
@@ -117,14 +125,16 @@ def _copy(source: DigestReader, target: Path | None, mode: int) -> StoredPart:
     return write_durably(source, target, mode=mode)
 
 
-def _move_into_place(folder: Path, staging: Path, *, replace: bool) -> None:
-    _check_data_folder(folder, replace=replace)  # again: a server may have started meanwhile
+def _move_into_place(folder: Path, staging: Path, parts: list[str], *, replace: bool) -> None:
+    for path, _, _ in os.walk(staging / FILES):
+        sync_folder(Path(path))
+    _check_data_folder(folder, parts, replace=replace)  # again: a server may have started meanwhile
     aside = folder / f"replaced-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    for name in _MOVED_ASIDE:
+    for name in (*parts, _WINNERS):
         if _has_content(folder / name):
             aside.mkdir(mode=0o711, exist_ok=True)
             (folder / name).rename(aside / name)
-    for name in _MOVED:
+    for name in parts:
         if (staging / name).exists():
             if (folder / name).is_dir():
                 (folder / name).rmdir()

@@ -58,8 +58,12 @@ def open_target(path: Path) -> Iterator[Target]:
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Conflict(f"Another process writes a backup to {path}") from None
+            # Another process may have completed, and renamed, what was opened here.
+            is_current = os.path.samestat(os.fstat(lock), part.stat())
+        except (BlockingIOError, FileNotFoundError):
+            is_current = False
+        if not is_current:
+            raise Conflict(f"Another process writes a backup to {path}")
         try:
             with _TarTarget(part, lock) if is_tar else _FolderTarget(part) as target:
                 yield target

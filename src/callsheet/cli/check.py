@@ -13,9 +13,9 @@ def check(
     database_url: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Check all settings and connections, and print errors, then warnings. Starts nothing.
+    """Check all settings and connections, and print errors, then warnings, each with what to do. Starts nothing.
 
-    Exit status 0 if there are no errors, else 2.
+    Exit status 0 if there are no errors, also with warnings; else 2. With --json, each finding has a stable code.
     """
     from callsheet.cli.diagnostics import run_checks
     from callsheet.cli.loop import run_async
@@ -24,10 +24,13 @@ def check(
     options = {"host": host, "port": port, "data_dir": data_dir, "database_url": database_url}
     findings = run_async(run_checks(options, modules))
     if as_json:
-        show_json([{"level": f.level, "subject": f.subject, "message": f.message} for f in findings])
+        fields = ("level", "subject", "code", "message", "action")
+        show_json([{name: getattr(finding, name) for name in fields} for finding in findings])
     else:
         for finding in findings:
             show(f"{finding.level:8} {finding.subject}: {finding.message}")
+            if finding.action:
+                show(f"{'':8} → {finding.action}")
     errors = sum(finding.level == "error" for finding in findings)
     warnings = sum(finding.level == "warning" for finding in findings)
     say(f"Errors: {errors}. Warnings: {warnings}.")

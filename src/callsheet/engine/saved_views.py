@@ -84,7 +84,7 @@ def _problem(of: ListName, item: Any) -> Problem:
     path = ".".join(["filter", *map(str, item["loc"])])
     if item["type"] == "extra_forbidden":
         names = ", ".join(to_camel(name) for name in FILTERS[of].model_fields)
-        return Problem(path, "extra_forbidden", f"the list of {of} has no parameter '{item['loc'][-1]}', but {names}")
+        return Problem(path, item["type"], f"the list of {of} has no parameter '{item['loc'][-1]}', but {names}")
     return Problem(path, "bad_value", f"{item['msg']}, not {str(item['input'])[:100]!r}")
 
 

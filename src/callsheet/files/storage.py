@@ -3,20 +3,20 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal, cast
 from uuid import uuid4
 
 import obstore
 from obstore.store import LocalStore, S3Store
 from pydantic import SecretStr
 
-from callsheet.domain.errors import BadSource, ConfigurationError, NotFound, StorageRejected
+from callsheet.domain.errors import BadSource, CallsheetError, ConfigurationError, NotFound, StorageRejected
 from callsheet.files.atomic_write import write_atomically
 from callsheet.files.bucket import bucket_proxy, endpoint_host, open_bucket
 from callsheet.files.disposition import content_disposition
@@ -30,6 +30,9 @@ from callsheet.settings import Settings
 
 if TYPE_CHECKING:
     from obstore import GetOptions
+
+StorageStep = Literal["write", "read", "list", "delete"]
+"""A step of `Storage.probe`."""
 
 _CHECK_FOLDER = "callsheet-check"
 _CHUNK = 2**20
@@ -253,19 +256,49 @@ class Storage:
 
         Raises StorageUnreachable, StorageRejected or DiskFull with a message for operators.
         """
+        for problem in (await self.probe()).values():
+            if problem is not None:
+                raise problem
+
+    async def probe(self) -> dict[StorageStep, CallsheetError | None]:
+        """Write, read, list and delete a small file, and return what is wrong with each step; None: it works.
+
+        Without a written file, the other steps are left out.
+
+            {"write": None, "read": None, "list": None, "delete": StorageRejected("Access to bucket …")}
+        """
         key, data = f"{_CHECK_FOLDER}/{uuid4()}", b"callsheet"
+        problems = {"write": await self._problem(self._put_small(key, data))}
+        if problems["write"] is None:
+            problems["read"] = await self._problem(self._read_back(key, data))
+            problems["list"] = await self._problem(self._find_in_list(key))
+            problems["delete"] = await self._problem(self._delete_and_look(key, can_list=problems["list"] is None))
+        return cast(dict[StorageStep, CallsheetError | None], problems)
+
+    async def _problem(self, step: Coroutine[Any, Any, None]) -> CallsheetError | None:
+        try:
+            await step
+        except NotFound:
+            return StorageRejected(f"The {self._location} does not return a file that was just stored")
+        except CallsheetError as error:
+            return error
+        return None
+
+    async def _put_small(self, key: str, data: bytes) -> None:
         with translate_errors(self._location, key):
             await obstore.put_async(self._store, key, data, use_multipart=False)
-        try:
-            if b"".join([chunk async for chunk in self.stream(key)]) != data:
-                raise StorageRejected(f"The {self._location} returned other bytes than were stored")
-            if not await self._is_listed(key):
-                raise StorageRejected(f"The {self._location} does not list a file that was just stored")
-        except NotFound:
-            raise StorageRejected(f"The {self._location} does not return a file that was just stored") from None
-        finally:
-            await self.delete([key])
-        if await self._is_listed(key):
+
+    async def _read_back(self, key: str, data: bytes) -> None:
+        if b"".join([chunk async for chunk in self.stream(key)]) != data:
+            raise StorageRejected(f"The {self._location} returned other bytes than were stored")
+
+    async def _find_in_list(self, key: str) -> None:
+        if not await self._is_listed(key):
+            raise StorageRejected(f"The {self._location} does not list a file that was just stored")
+
+    async def _delete_and_look(self, key: str, *, can_list: bool) -> None:
+        await self.delete([key])
+        if can_list and await self._is_listed(key):
             raise StorageRejected(f"The {self._location} still lists a file after its deletion")
 
     async def _is_listed(self, key: str) -> bool:

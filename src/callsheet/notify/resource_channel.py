@@ -39,9 +39,7 @@ class ResourceChannel:
             await self._send(worker, resources)
         except ImportError:
             self._failed("REDIS_URL is set, but the extra is not installed: pip install 'callsheet[redis]'")
-        except Exception as error:  # the classes of the client are in the optional package
-            if not _is_redis_error(error):
-                raise
+        except Exception as error:  # noqa: BLE001 - the classes of the client are in the optional package
             self._failed(f"{type(error).__name__}: {error}")
         else:
             if self._is_failing:
@@ -67,13 +65,6 @@ class ResourceChannel:
         if not self._is_failing:
             log.warning("measurements cannot be published to Redis", reason=reason)
         self._is_failing = True
-
-
-def _is_redis_error(error: Exception) -> bool:
-    from redis.exceptions import RedisError
-
-    # ValueError: the URL is invalid.
-    return isinstance(error, (RedisError, OSError, TimeoutError, ValueError))
 
 
 def resource_channel(settings: Settings) -> ResourceChannel | None:

@@ -230,6 +230,6 @@ def _notes(command: MuxCommand) -> list[str]:
         starts = subtitle.file.starts
         if late := sum(start >= command.seconds for start in starts):
             notes.append(f"{late} of {len(starts)} captions start after the end of the video")
-    if format != "mkv" and any(subtitle.file.kind == "ass" for subtitle in command.subtitles):
+    if format != "mkv" and any(subtitle.file.has_styles for subtitle in command.subtitles):
         notes.append(f"{format} keeps the text of ASS subtitles, but not their styles; mkv keeps both")
     return list(dict.fromkeys(notes))

@@ -157,7 +157,7 @@ async def _splitter(job: Context, params: SplitParams, source: MediaInfo) -> Spl
     if not source.has_video:
         return Splitter(source, job.ffmpeg, job.dir)
     frames = await read_frame_index(job.ffmpeg, source)
-    if params.mode == "copy" and not source.hidden_frames:
+    if params.mode == "copy" and source.copy_obstacle is None:
         return Splitter(source, job.ffmpeg, job.dir, frames)
     preset = params.preset or job.settings.ffmpeg_video_preset
     encoder = await select_encoder(job.ffmpeg, EncodeSettings(quality=params.quality, crf=params.crf, preset=preset))
@@ -202,8 +202,8 @@ async def _keep(job: Context, part: SplitPart) -> Part:
 
 
 def _notes(params: SplitParams, source: MediaInfo, times: list[float], points: int) -> list[str]:
-    if params.mode == "copy" and source.hidden_frames:
-        return ["the video was encoded: a copy would show frames that the file hides"]
+    if params.mode == "copy" and source.copy_obstacle is not None:
+        return [f"the video was encoded: '{source.path.name}' {source.copy_obstacle}"]
     if points < len(times):
         cause = (
             "key frames are further apart" if params.mode == "copy" else "several times are nearest to the same frame"

@@ -21,6 +21,7 @@ from callsheet.providers.contract import (
 from callsheet.providers.http.client import ProviderClient
 from callsheet.providers.http.json_fields import text
 from callsheet.providers.http.response import ProviderResponse
+from callsheet.providers.key_check import FreeRequest, rejection_of_key
 from callsheet.providers.settings import ProviderSettings
 
 
@@ -61,6 +62,20 @@ class BaseProvider:
     async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:  # noqa: ARG002
         """Raise BadWebhook: the provider sends no webhooks."""
         raise BadWebhook(f"{self.name} sends no webhooks.")
+
+    def free_request(self, model: str | None) -> FreeRequest | None:  # noqa: ARG002
+        """Return a request that only checks the key; `model` is the provider's name of one of its models.
+
+        None: the API has none, or it needs a model.
+        """
+        return None
+
+    async def rejection_of_key(self, request: FreeRequest) -> str | None:
+        """Send a free request, and return the provider's reason to reject the key; None if it accepts the key.
+
+        Raises ProviderUnreachable and ProviderRateLimited.
+        """
+        return await rejection_of_key(self._http, request)
 
     async def close(self) -> None:
         """Close all connections."""

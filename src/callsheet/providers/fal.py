@@ -21,6 +21,7 @@ from callsheet.providers.http.request_files import encode_files
 from callsheet.providers.http.response import ProviderResponse
 from callsheet.providers.http.response_files import find_outputs
 from callsheet.providers.http.transport import static_headers
+from callsheet.providers.key_check import UNKNOWN_TASK, FreeRequest
 from callsheet.providers.poll_policy import default_poll_policy
 from callsheet.providers.settings import ProviderSettings
 from callsheet.providers.webhooks.jwks import Jwks
@@ -79,6 +80,13 @@ class Fal(BaseProvider):
         super().__init__(http, default_poll_policy(settings))
         self._user_id = fal.user_id
         self._jwks = Jwks(fal.keys_url)
+
+    def free_request(self, model: str | None) -> FreeRequest | None:
+        """Return the request that reads a task that does not exist, of the app of a model."""
+        app = "/".join((model or "").split("/")[:2])
+        if not _MODEL.fullmatch(app):
+            return None
+        return FreeRequest("GET", f"/{app}/requests/{UNKNOWN_TASK}/status", also_accepted=(404,))
 
     async def submit(self, request: SubmitRequest) -> Task:
         """Add a request to the queue of the model."""

@@ -29,6 +29,7 @@ from callsheet.providers.http.json_fields import as_object, text, url
 from callsheet.providers.http.redaction import redact_message, sanitize
 from callsheet.providers.http.request_files import file_as_base64, format_seconds, replace_files
 from callsheet.providers.http.transport import static_headers
+from callsheet.providers.key_check import FreeRequest
 from callsheet.providers.moderation import moderation_code
 from callsheet.providers.poll_policy import default_poll_policy
 from callsheet.providers.settings import ProviderSettings
@@ -87,6 +88,10 @@ class Google(BaseProvider):
         http = ProviderClient(self.name, ProviderHosts(google.url), settings, auth=auth)
         super().__init__(http, default_poll_policy(settings))
         self._jwks = Jwks(google.keys_url)
+
+    def free_request(self, model: str | None) -> FreeRequest | None:  # noqa: ARG002
+        """Return the request that lists one model."""
+        return FreeRequest("GET", "/v1beta/models?pageSize=1")
 
     async def submit(self, request: SubmitRequest) -> Task:
         """Start an interaction in the background."""

@@ -31,6 +31,7 @@ from callsheet.providers.http.json_fields import as_object, text, url
 from callsheet.providers.http.redaction import redact_message, sanitize
 from callsheet.providers.http.request_files import file_as_base64, replace_files
 from callsheet.providers.http.response import ProviderResponse
+from callsheet.providers.key_check import UNKNOWN_TASK, FreeRequest
 from callsheet.providers.moderation import moderation_code
 from callsheet.providers.poll_policy import default_poll_policy
 from callsheet.providers.settings import ProviderSettings
@@ -91,6 +92,10 @@ class Kling(BaseProvider):
 
         http = ProviderClient(self.name, ProviderHosts(kling.url), settings, auth=auth)
         super().__init__(http, default_poll_policy(settings))
+
+    def free_request(self, model: str | None) -> FreeRequest | None:  # noqa: ARG002
+        """Return the request that reads a task that does not exist."""
+        return FreeRequest("GET", f"/v1/videos/text2video/{UNKNOWN_TASK}", also_accepted=(400, 404))
 
     async def submit(self, request: SubmitRequest) -> Task:
         """Create a task."""

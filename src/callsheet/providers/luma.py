@@ -20,6 +20,7 @@ from callsheet.providers.http.redaction import redact_message
 from callsheet.providers.http.request_files import file_as_base64, format_seconds, replace_files
 from callsheet.providers.http.response_files import find_outputs
 from callsheet.providers.http.transport import static_headers
+from callsheet.providers.key_check import UNKNOWN_TASK, FreeRequest
 from callsheet.providers.poll_policy import default_poll_policy
 from callsheet.providers.settings import ProviderSettings
 from callsheet.settings import Settings
@@ -67,6 +68,10 @@ class Luma(BaseProvider):
         auth = static_headers(Authorization=f"Bearer {luma.api_key.get_secret_value()}")
         http = ProviderClient(self.name, ProviderHosts(luma.url), settings, auth=auth)
         super().__init__(http, default_poll_policy(settings))
+
+    def free_request(self, model: str | None) -> FreeRequest | None:  # noqa: ARG002
+        """Return the request that reads a generation that does not exist: the API has no other free one (2026-08)."""
+        return FreeRequest("GET", f"/v1/generations/{UNKNOWN_TASK}", also_accepted=(404,))
 
     async def submit(self, request: SubmitRequest) -> Task:
         """Create a generation."""

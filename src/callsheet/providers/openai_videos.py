@@ -28,6 +28,7 @@ from callsheet.providers.http.redaction import redact_message, sanitize
 from callsheet.providers.http.request_files import encode_files, read_limited
 from callsheet.providers.http.response import ProviderResponse
 from callsheet.providers.http.transport import static_headers
+from callsheet.providers.key_check import FreeRequest
 from callsheet.providers.moderation import moderation_code
 from callsheet.providers.poll_policy import default_poll_policy
 from callsheet.providers.settings import ProviderSettings
@@ -83,6 +84,10 @@ class OpenAIVideos(DeleteToCancelProvider):
         http = ProviderClient(self.name, ProviderHosts(videos.url), settings, auth=auth)
         super().__init__(http, default_poll_policy(settings))
         self._format = videos.format
+
+    def free_request(self, model: str | None) -> FreeRequest | None:  # noqa: ARG002
+        """Return the request that lists one video; some servers do not have this route (2026-11)."""
+        return FreeRequest("GET", "/v1/videos?limit=1", also_accepted=_UNSUPPORTED)
 
     async def submit(self, request: SubmitRequest) -> Task:
         """Create a video."""

@@ -28,6 +28,7 @@ from callsheet.providers.http.redaction import sanitize
 from callsheet.providers.http.request_files import encode_files
 from callsheet.providers.http.response_files import find_outputs
 from callsheet.providers.http.transport import ClientLimits, static_headers
+from callsheet.providers.key_check import FreeRequest
 from callsheet.providers.moderation import moderation_code
 from callsheet.providers.poll_policy import default_poll_policy
 from callsheet.providers.settings import ProviderSettings
@@ -103,6 +104,10 @@ class Replicate(BaseProvider):
         self._webhook_secrets = RefreshingValue(
             self._load_secret if secret is None else _constant(secret.get_secret_value())
         )
+
+    def free_request(self, model: str | None) -> FreeRequest | None:  # noqa: ARG002
+        """Return the request that reads the account."""
+        return FreeRequest("GET", "/v1/account")
 
     async def submit(self, request: SubmitRequest) -> Task:
         """Create a prediction."""

@@ -23,6 +23,7 @@ from callsheet.providers.http.redaction import redact_message, sanitize
 from callsheet.providers.http.request_files import encode_files
 from callsheet.providers.http.response_files import find_outputs
 from callsheet.providers.http.transport import ClientLimits, static_headers
+from callsheet.providers.key_check import FreeRequest
 from callsheet.providers.moderation import moderation_code
 from callsheet.providers.poll_policy import default_poll_policy
 from callsheet.providers.settings import ProviderSettings
@@ -80,6 +81,12 @@ class RunPod(BaseProvider):
         )
         super().__init__(http, default_poll_policy(settings))
         self._policy = _execution_policy(self.poll_policy.deadline, runpod.execution_timeout)
+
+    def free_request(self, model: str | None) -> FreeRequest | None:
+        """Return the request that reads the workers of an endpoint; keys can be limited to endpoints."""
+        if model is None or not _ENDPOINT_ID.fullmatch(model):
+            return None
+        return FreeRequest("GET", f"/{model}/health")
 
     async def submit(self, request: SubmitRequest) -> Task:
         """Add a task to the queue of an endpoint."""

@@ -18,6 +18,7 @@ from callsheet.providers.http.redaction import redact_message, sanitize
 from callsheet.providers.http.request_files import encode_files
 from callsheet.providers.http.response_files import find_outputs
 from callsheet.providers.http.transport import static_headers
+from callsheet.providers.key_check import FreeRequest
 from callsheet.providers.moderation import moderation_code
 from callsheet.providers.poll_policy import default_poll_policy
 from callsheet.providers.settings import ProviderSettings
@@ -64,6 +65,10 @@ class Runway(DeleteToCancelProvider):
         auth = static_headers(**{"Authorization": f"Bearer {key}", "X-Runway-Version": _API_VERSION})
         http = ProviderClient(self.name, ProviderHosts(runway.url), settings, auth=auth)
         super().__init__(http, default_poll_policy(settings))
+
+    def free_request(self, model: str | None) -> FreeRequest | None:  # noqa: ARG002
+        """Return the request that reads the organization with its credits."""
+        return FreeRequest("GET", "/v1/organization")
 
     async def submit(self, request: SubmitRequest) -> Task:
         """Create a task."""

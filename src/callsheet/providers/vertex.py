@@ -21,6 +21,7 @@ from callsheet.providers.http.json_fields import as_object, text, url
 from callsheet.providers.http.redaction import redact_message
 from callsheet.providers.http.request_files import file_as_base64, replace_files
 from callsheet.providers.http.transport import AuthHeaders, static_headers
+from callsheet.providers.key_check import UNKNOWN_TASK, FreeRequest
 from callsheet.providers.moderation import moderation_code
 from callsheet.providers.poll_policy import default_poll_policy
 from callsheet.providers.settings import ProviderSettings
@@ -71,6 +72,14 @@ class Vertex(BaseProvider):
         base_url = vertex.url or _regional_url(vertex.location)
         hosts = ProviderHosts(base_url, origins=frozenset({origin_of(self._storage_url)}))
         super().__init__(ProviderClient(self.name, hosts, settings, auth=_auth(vertex)), default_poll_policy(settings))
+
+    def free_request(self, model: str | None) -> FreeRequest | None:
+        """Return the request that reads an operation that does not exist."""
+        if model is None or not _MODEL.fullmatch(model):
+            return None
+        path = f"{self._models}/{model}"
+        operation = {"operationName": f"{path.removeprefix('/v1beta1/')}/operations/{UNKNOWN_TASK}"}
+        return FreeRequest("POST", f"{path}:fetchPredictOperation", json=operation, also_accepted=(400, 404))
 
     async def submit(self, request: SubmitRequest) -> Task:
         """Start a long-running prediction."""

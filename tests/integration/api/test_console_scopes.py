@@ -60,7 +60,7 @@ async def full(settings, catalog):
             "/console/queues/test/jobs",
             f"/jobs/{(await api.client.get(f'/api/executions/{waiting}')).json()['jobs'][0]['id']}",
             "/console/new?operation=noop",
-            "/console/new/model?model=luma/ray-3.2",
+            "/console/new/model?model=bytedance/seedance-1-pro",
             "/console/plans/card",
             *(path for route in ROUTE_ACCESS for method, path in [route.split()] if _is_plain_page(method, path)),
         ]
@@ -68,9 +68,8 @@ async def full(settings, catalog):
 
 
 def _is_plain_page(method, path):
-    return (
-        method == "GET" and path.startswith("/console/") and "{" not in path and not path.endswith(("/stream", "/new", "/model"))
-    )
+    needs_more = ("/stream", "/new", "/new/model")
+    return method == "GET" and path.startswith("/console/") and "{" not in path and not path.endswith(needs_more)
 
 
 async def log_in(api, *scopes):

@@ -20,7 +20,7 @@ from .conftest import served
 ID = "019ab1f0-0000-7000-8000-000000000000"
 STREAMS = (
     "/console/stream",
-    *(f"/console/{page}/stream" for page in ("home", "queues", "workers", "providers", "intakes")),
+    *(f"/console/{page}/stream" for page in ("home", "queues", "workers", "workers/load", "providers", "intakes")),
 )
 """Answer without an end."""
 

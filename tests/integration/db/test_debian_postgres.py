@@ -8,6 +8,7 @@ import pytest
 
 from callsheet.cli.diagnostics import run_checks
 from callsheet.db.address import parse_address
+from callsheet.db.connection_budget import read_connection_budget
 from callsheet.db.fitness import MIN_VERSION, inspect
 from callsheet.db.migrations import HEAD
 from callsheet.db.session import open_session
@@ -75,6 +76,20 @@ async def test_all_statements_and_a_plan_run_on_the_oldest_supported_version(
     assert execution.status == "succeeded"
     assert state.major_version >= MIN_VERSION
     assert state.revision == HEAD
+
+
+async def test_the_connection_budget_names_the_sessions_that_a_pooler_must_allow(
+    pooler, debian_server, debian_database
+):
+    await upgrade(dsn(debian_server, debian_database))
+    connection = await open_session(parse_address(dsn(await pooler("session"), debian_database, port=6432)))
+    try:
+        budget = await read_connection_budget(connection, pool_size=8)
+    finally:
+        await connection.close()
+
+    assert budget.is_pooled
+    assert str(budget).endswith("the pooler before the database must allow 9 sessions, too")
 
 
 async def test_pgbouncer_in_session_mode_works_as_packaged_also_for_a_role_without_a_search_path(

@@ -16,15 +16,18 @@ from callsheet.testing.waiters import until
 from support.earlier_version import ARCHIVES, revision_of, unpack, worker_of
 
 ROOT = Path(__file__).parents[3]
-PLAN = {
-    "jobs": [
+
+
+def plan_of(folder):
+    """Return a plan of one job of each kind, which notes its payment in a folder."""
+    jobs = [
         {"id": "file", "operation": "write", "params": {"text": "of an earlier version"}},
         {"id": "after", "operation": "noop", "params": {"value": {"ref": "file"}}, "dependsOn": ["file"]},
         {"id": "again", "operation": "fail", "params": {"times": 1, "transient": True}},
-        {"id": "once", "operation": "pay-once", "params": {"ledger": "ledger"}},
+        {"id": "once", "operation": "pay-once", "params": {"ledger": str(folder / "ledger")}},
         {"id": "parent", "operation": "run-children", "params": {"jobs": [{"id": "a"}, {"id": "b"}]}},
     ]
-}
+    return {"jobs": jobs}
 
 
 @pytest.fixture
@@ -50,7 +53,7 @@ async def test_a_worker_of_an_earlier_version_continues_on_the_new_schema_beside
         revision_before = await current_revision(address)
         await upgrade(address)
         async with running_engine(ALL, settings=settings, workers=0) as engine:
-            alone = await engine.run(PLAN, timeout=120)
+            alone = await engine.run(plan_of(tmp_path), timeout=120)
             await engine.start_worker({"test": 2}, name="new")
             executions = [await engine.submit(sleeping(0.3)) for _ in range(4)]
             beside = [await engine.ended(each, timeout=120) for each in executions]
@@ -60,6 +63,7 @@ async def test_a_worker_of_an_earlier_version_continues_on_the_new_schema_beside
     assert revision_before == revision_of(source) != HEAD
     assert alone.status == "succeeded"
     assert {job.worker for job in alone.jobs} == {"earlier"}
+    assert (tmp_path / "ledger").read_text() == "1\n"
     assert [artifact.size for artifact in alone.artifacts] == [21]
     assert {each.status for each in beside} == {"succeeded"}
     assert {job.worker for each in beside for job in each.jobs} == {"earlier", "new"}
@@ -91,7 +95,7 @@ async def test_a_worker_starts_on_a_newer_schema_that_accepts_its_version(databa
     log = tmp_path / "log"
     with worker_of(ROOT / "src", settings_of(database_url), log, name="this"):
         async with running_engine(ALL, settings=settings_of(database_url), workers=0) as engine:
-            execution = await engine.run(PLAN, timeout=120)
+            execution = await engine.run(plan_of(tmp_path), timeout=120)
 
     assert execution.status == "succeeded"
     assert {job.worker for job in execution.jobs} == {"this"}

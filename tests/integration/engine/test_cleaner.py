@@ -62,3 +62,27 @@ async def test_a_worker_deletes_unused_uploads(idle_engine, settings, tmp_path):
     await idle_engine.start_worker()
 
     await until(lambda: not stored.exists())
+
+
+async def test_a_worker_forgets_lanes_set_by_hand_for_a_name_that_is_not_used_for_a_month(idle_engine):
+    async def kept(connection):
+        rows = await connection.fetch(
+            "SELECT worker_name, seen_at > now() - interval '1 day' AS fresh FROM worker_lanes"
+        )
+        return {row["worker_name"]: row["fresh"] for row in rows}
+
+    async with idle_engine.runtime.database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO worker_lanes (worker_name, queue, slots, seen_at)"
+            " VALUES ('gone', 'test', 1, now() - interval '31 days'), ('away', 'test', 1, now() - interval '29 days'),"
+            " ('here', 'test', 1, now() - interval '40 days')"
+        )
+        await idle_engine.start_worker(name="here")
+
+        await until(lambda: _forgotten(connection), timeout=60)
+
+        assert await kept(connection) == {"away": False, "here": True}
+
+
+async def _forgotten(connection):
+    return await connection.fetchval("SELECT count(*) FROM worker_lanes") == 2

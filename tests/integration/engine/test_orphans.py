@@ -32,7 +32,10 @@ from callsheet.testing.waiters import until
 ANY_AGE = timedelta(hours=-1)
 """Also files that are being stored now are old enough."""
 WRITES = {"name": "a.txt", "text": "hello"}
-NO_FILE = {"artifacts.probe", "workers.lanes", "workers.missing"}
+NO_FILE = {
+    *("artifacts.probe", "workers.lanes", "workers.configured_lanes", "workers.missing"),
+    *("resource_samples.sample", "resource_samples.levels"),
+}
 """JSON that cannot contain keys of files."""
 
 

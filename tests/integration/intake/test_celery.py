@@ -161,8 +161,9 @@ async def test_the_tasks_of_the_earlier_system_run_with_their_payload(engine, se
     for path in (left / "part.mp4", left):
         os.utime(path, (0, 0))
     cleanup = task("cleanup_task", "preview_queue", {"max_age_days": 7})
-    cleaned = (await get(await asyncio.to_thread(cleanup.apply_async)))["results"]["clean-up-disk"]
-    assert (cleaned["removedFiles"], left.exists()) == (1, False)
+    cleaned = await get(await asyncio.to_thread(cleanup.apply_async))
+    assert (cleaned["removedFiles"], cleaned["failures"], left.exists()) == (1, [], False)
+    assert cleaned["results"]["clean-up-disk"]["removedBytes"] == cleaned["removedBytes"] >= 10_000
 
 
 async def first_clean_up(engine):

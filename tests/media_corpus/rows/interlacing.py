@@ -1,6 +1,6 @@
 """Interlaced films, and films that only say that they are."""
 
-from ..film_recipes import film, from_fields, progressive_then_interlaced
+from ..film_recipes import coded_as_fields, film, from_fields, progressive_then_interlaced
 from ..table import COPIES, FILTERED, Row
 
 _FLAGS = "-flags +ilme+ildct"
@@ -36,4 +36,7 @@ ROWS = (
         **_SIZE,
         skip=FILTERED,
     ),
+    Row("coded-as-fields.ts", coded_as_fields("top"), **_SIZE),
+    Row("coded-as-fields.mp4", coded_as_fields("top"), **_SIZE, skip=FILTERED),
+    Row("coded-as-fields.mkv", coded_as_fields("bottom"), **_SIZE, skip=FILTERED, also=_BOTH),
 )

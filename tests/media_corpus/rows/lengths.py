@@ -113,4 +113,5 @@ ROWS: tuple[Row, ...] = (
     Row("cat.mp4", concatenated("mp4", audio="aac"), notes=BEHIND, skip=FILTERED),
     Row("cat.flv", concatenated("flv", audio="aac -ar 44100"), slack=0.12, notes=BEHIND, skip=FILTERED),
     Row("repeated-frames.avi", film(X264, "aac"), skip=FILTERED),
+    audible("middle-of-stream.ogg", remuxed("-output_ts_offset", "1000", source=sound("libopus"), suffix="ogg")),
 )

@@ -11,7 +11,8 @@ from anyio import from_thread
 from typer.testing import CliRunner, Result
 
 from callsheet.cli.app import app
-from callsheet.cli.diagnostics import _comfyui
+from callsheet.cli.diagnostics.comfyui import comfyui as check_comfyui
+from callsheet.cli.diagnostics.installation import Installation
 from callsheet.comfyui.health import check_servers
 from callsheet.comfyui.pool import Pool
 from callsheet.fakes.comfyui import running_comfyui
@@ -61,7 +62,7 @@ async def test_a_server_without_a_websocket_is_reported(tmp_path, monkeypatch):
         settings = Settings(_env_file=None, data_dir=tmp_path / "data", comfyui_api_url=server.url)
         async with Pool(settings) as pool:
             [health] = await check_servers(pool)
-        findings = [finding async for finding in _comfyui(settings, None)]
+        findings = [finding async for finding in check_comfyui(Installation(settings))]
 
     assert (health.state, health.version) == ("reachable", VERSION)
     assert health.reason == "its websocket cannot be reached (status 403): jobs run without progress"
@@ -126,11 +127,11 @@ async def test_the_diagnostics_describe_the_managed_server_and_name_missing_pack
     (folder / "main.py").touch()
     (folder / "comfyui_version.py").write_text('__version__ = "0.33.0"\n')
     settings = Settings(_env_file=None, comfyui_path=folder, comfyui_python=sys.executable, data_dir=tmp_path)
-    lacks = [finding async for finding in _comfyui(settings, None)][-1]
+    lacks = [finding async for finding in check_comfyui(Installation(settings))][-1]
     monkeypatch.setattr("callsheet.comfyui.server_command._PACKAGES", ("PIL", "yaml"))
-    found = [finding async for finding in _comfyui(settings, None)][-1]
+    found = [finding async for finding in check_comfyui(Installation(settings))][-1]
     wrong = settings.model_copy(update={"comfyui_python": Path("/nowhere/python")})
-    gone = [finding async for finding in _comfyui(wrong, None)][-1]
+    gone = [finding async for finding in check_comfyui(Installation(wrong))][-1]
 
     assert (lacks.level, found.level, gone.level) == ("error", "ok", "error")
     assert "lacks torch, " in lacks.message and "PIL" not in lacks.message
@@ -141,14 +142,18 @@ async def test_the_diagnostics_describe_the_managed_server_and_name_missing_pack
 async def test_the_diagnostics_name_the_default_server(tmp_path, monkeypatch):
     monkeypatch.delenv("COMFYUI_API_URL")
     monkeypatch.setattr("callsheet.comfyui.hosts.DEFAULT_URL", "http://127.0.0.1:9")
-    [*_, found] = [finding async for finding in _comfyui(Settings(_env_file=None, data_dir=tmp_path), None)]
+    [*_, found] = [
+        finding async for finding in check_comfyui(Installation(Settings(_env_file=None, data_dir=tmp_path)))
+    ]
 
     assert (found.level, found.subject) == ("ok", "ComfyUI")
     assert "COMFYUI_API_URL is not set" in found.message and "unreachable" in found.message
 
 
 async def test_the_diagnostics_report_broken_servers_and_workflows():
-    found = [finding async for finding in _comfyui(Settings(_env_file=None, comfyui_path="/nowhere"), None)]
+    found = [
+        finding async for finding in check_comfyui(Installation(Settings(_env_file=None, comfyui_path="/nowhere")))
+    ]
 
     assert [(finding.level, finding.subject) for finding in found] == [
         ("warning", "ComfyUI"),

@@ -190,3 +190,78 @@ async def test_a_stopped_child_gets_no_heartbeat_and_is_not_killed(supervise):
     os.kill(supervisor._children[0].pid, signal.SIGKILL)
     supervisor.stop()
     await running
+
+
+RECYCLING = """
+signal.signal(signal.SIGUSR1, lambda *_: (lifeline.report_done(), sys.exit(0)))
+signal.signal(signal.SIGUSR2, lambda *_: lifeline.report_recycling())
+lifeline.report_alive(600)
+while not sigterms.acquire(timeout=0.02):
+    pass
+lifeline.report_done()
+"""
+
+
+@pytest.fixture
+async def recycling(tmp_path):
+    """A running supervisor whose child recycles at its signal, the deaths, and the command lines of all children."""
+    deaths, commands, command = [], [], child(tmp_path, RECYCLING)
+
+    async def on_death(worker):
+        deaths.append(worker)
+
+    def note(worker, follows):
+        commands.append((worker, list(follows)))
+        return command
+
+    supervisor = Supervisor(note, env=os.environ, on_death=on_death, grace=60)
+    running = asyncio.create_task(supervisor.run())
+    await until(lambda: supervisor._children and supervisor._children[0].reports.has_started)
+    yield supervisor, running, deaths, commands
+    for _ in range(3):
+        supervisor.stop()
+    await asyncio.wait_for(running, 60)
+
+
+async def recycle(supervisor):
+    """Replace the newest child, and wait until its successor runs."""
+    children = len(supervisor._children)
+    supervisor.recycle()
+    await until(lambda: len(supervisor._children) > children and supervisor._children[-1].reports.has_started)
+
+
+async def test_a_child_that_recycles_gets_a_successor_that_knows_which_children_still_end_their_jobs(recycling):
+    supervisor, running, deaths, commands = recycling
+
+    await recycle(supervisor)
+    await recycle(supervisor)
+
+    [(first, _), (second, follows_first), (_, follows_both)] = commands
+    assert (follows_first, follows_both) == ([first], [first, second])
+    assert supervisor.trouble is None
+    supervisor.stop()
+    assert await asyncio.wait_for(running, 60) == 0
+    assert deaths == []
+
+
+async def test_the_death_of_a_child_that_ends_its_jobs_is_reported_and_starts_no_other(recycling):
+    supervisor, running, deaths, commands = recycling
+    await recycle(supervisor)
+
+    os.kill(supervisor._children[0].pid, signal.SIGKILL)
+    await until(lambda: deaths)
+
+    assert deaths == [commands[0][0]]
+    supervisor.stop()
+    assert await asyncio.wait_for(running, 60) == 0
+    assert len(commands) == 2
+
+
+async def test_a_drain_ends_all_children_and_starts_no_other(recycling):
+    supervisor, running, deaths, commands = recycling
+    await recycle(supervisor)
+
+    supervisor.drain()
+
+    assert await asyncio.wait_for(running, 60) == 0
+    assert (len(commands), deaths) == (2, [])

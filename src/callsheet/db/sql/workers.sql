@@ -126,3 +126,19 @@ SELECT count(DISTINCT host) FROM workers
 WHERE lost_at IS NULL AND NOT stopping AND CASE WHEN EXISTS (SELECT FROM reserved) THEN id IN (SELECT id FROM reserved) ELSE NOT only_reserved END
   AND heartbeat_at > clock_timestamp() - make_interval(secs => CASE WHEN pid = 0 THEN timeout ELSE :timeout END)
   AND :operation::text = ANY (operations) AND (lanes ->> :queue::text)::int > 0;
+
+-- name: worker_clock_differences
+-- By how many seconds, at least, the clock of each worker is ahead of that of the database, or behind it (negative).
+-- A line of a log, with the time of the worker, is written between start and end of its run, with those of the database.
+WITH recent AS (
+    SELECT id, execution_id, worker_name, started_at, finished_at FROM execution_jobs
+    WHERE finished_at > clock_timestamp() - interval '15 minutes' AND epoch = 1 AND worker_name IS NOT NULL
+    ORDER BY finished_at DESC LIMIT 500
+), bounds AS (
+    SELECT r.worker_name, extract(epoch FROM max(l.at) - r.finished_at)::float8 AS ahead,
+           extract(epoch FROM r.started_at - min(l.at))::float8 AS behind
+    FROM recent r JOIN job_logs l ON l.job = r.id
+    GROUP BY r.id, r.worker_name, r.started_at, r.finished_at
+)
+SELECT worker_name, CASE WHEN max(ahead) >= max(behind) THEN max(ahead) ELSE -max(behind) END AS seconds
+FROM bounds GROUP BY worker_name HAVING greatest(max(ahead), max(behind)) > 0;

@@ -6,6 +6,7 @@ import os
 import platform
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Protocol
 from uuid import UUID
@@ -181,12 +182,19 @@ class Worker:
             self._run_job,
             on_started=self._progress_writer.notify_started,
             limit=limit,
-            in_use_elsewhere=lambda: self._predecessors.slots_in_use(queue),
+            in_use_elsewhere=partial(self._slots_in_use_elsewhere, queue),
             budget=self._recycling.budget,
         )
         if queue == COMFYUI_QUEUE:
             self._comfyui.add_listener(lane.wake)
         return lane
+
+    def _slots_in_use_elsewhere(self, queue: str) -> int:
+        used = self._predecessors.slots_in_use(queue)
+        if used and queue == COMFYUI_QUEUE and self._settings.comfyui_path is not None:
+            # One managed server at a time: two would not fit onto the GPU.
+            return self._lanes[queue].size
+        return used
 
     @property
     def running(self) -> int:
@@ -401,7 +409,10 @@ class Worker:
 
     async def _run_job(self, job: ClaimedJob) -> None:
         self._heartbeat_thread.report_run(job.timeout_seconds)
-        await self._executor.run(job)
+        try:
+            await self._executor.run(job)
+        finally:
+            self._recycling.job_ended()
 
     async def _follow_heartbeats(self) -> None:
         while True:

@@ -11,7 +11,7 @@ from callsheet.queue.claim_budget import ClaimBudget
 log = structlog.get_logger(__name__)
 
 _INTERVAL = 1.0
-"""Seconds between two looks at the memory."""
+"""Seconds between two looks at the memory while no job ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,13 @@ class Recycling:
         self._limits = limits
         self.budget = ClaimBudget(limits.max_jobs)
         """Shared by the lanes of the worker."""
+        self._process = psutil.Process()
+        self._job_ended = asyncio.Event()
+
+    def job_ended(self) -> None:
+        """Look at the memory at once: a job has ended."""
+        if self._limits.max_memory is not None:
+            self._job_ended.set()
 
     async def wait(self) -> str:
         """Wait until the worker is to be replaced. Return the reason."""
@@ -42,7 +49,10 @@ class Recycling:
             while not used_up.done():
                 if (reason := self._memory_reason()) is not None:
                     return reason
-                await asyncio.wait({used_up}, timeout=_INTERVAL)
+                ended = asyncio.create_task(self._job_ended.wait())
+                await asyncio.wait({used_up, ended}, timeout=_INTERVAL, return_when=asyncio.FIRST_COMPLETED)
+                ended.cancel()
+                self._job_ended.clear()
             return f"it has claimed {self._limits.max_jobs} jobs"
         finally:
             used_up.cancel()
@@ -51,12 +61,12 @@ class Recycling:
         limit = self._limits.max_memory
         if limit is None or self.budget.claimed == 0:
             return None
-        used = psutil.Process().memory_info().rss
+        used = self._process.memory_info().rss
         return f"it uses {used / 1e6:,.0f} MB of memory, more than {limit / 1e6:,.0f} MB" if used > limit else None
 
     def check_start(self) -> None:
         """Log a warning if the memory is above its limit already before the first job."""
-        limit, used = self._limits.max_memory, psutil.Process().memory_info().rss
+        limit, used = self._limits.max_memory, self._process.memory_info().rss
         if limit is not None and used > limit:
             log.warning(
                 "the memory limit is below what a worker needs without jobs: it is replaced after each of them",

@@ -3,12 +3,12 @@
 It uses a statement of its own, so that neither heartbeats nor claims wait for it.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 from uuid import UUID
 
 import orjson
-import psutil
 import structlog
 
 from callsheet.db.database import Database
@@ -72,9 +72,13 @@ class ResourceWatch:
     async def _measure(self) -> Resources | None:
         try:
             resources = await self._sampler.measure()
-        except (OSError, TimeoutError, psutil.Error) as error:
-            if not self._is_failing:
-                log.warning("the machine could not be measured", worker=self._worker_name, error=repr(error))
+        except Exception as error:  # drivers and their modules are anybody's code, and must not end the worker
+            log.log(
+                logging.DEBUG if self._is_failing else logging.WARNING,
+                "the machine could not be measured",
+                worker=self._worker_name,
+                exc_info=error,
+            )
             self._is_failing = True
             return None
         if self._is_failing:

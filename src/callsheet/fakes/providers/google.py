@@ -68,6 +68,7 @@ class FakeGoogle(BaseFakeProvider):
             Endpoint("cancel", "POST", f"{_PATH}/{{id}}/cancel", self._cancel),
             Endpoint("download", "GET", "/v1beta/files/{number}:download", self._file),
             Endpoint("file", "GET", "/v1beta/files/{number}", self._file_status),
+            Endpoint("models", "GET", "/v1beta/models", self._models),
             Endpoint("keys", "GET", "/.well-known/jwks.json", self._keys),
         )
 
@@ -76,7 +77,9 @@ class FakeGoogle(BaseFakeProvider):
         return kind == "keys" or request.headers.get("x-goog-api-key") == self.key
 
     def error_response(self, status: int, message: str) -> Response:
-        """Return an error in Google's format."""
+        """Return an error in Google's format. A wrong key is bad input."""
+        if status == 401:
+            status, message = 400, "API key not valid. Please pass a valid API key."
         return JSONResponse({"error": {"code": status, "message": message, "status": "INVALID_ARGUMENT"}}, status)
 
     def webhook_body(self, task: FakeTask) -> bytes:
@@ -98,6 +101,9 @@ class FakeGoogle(BaseFakeProvider):
     async def _keys(self, _: Request) -> Response:
         public = jwt.algorithms.RSAAlgorithm.to_jwk(signing_key().public_key(), as_dict=True)
         return JSONResponse({"keys": [{**public, "kid": _KID, "alg": "RS256", "use": "sig"}]})
+
+    async def _models(self, _: Request) -> Response:
+        return JSONResponse({"models": [{"name": f"models/{self.model}"}], "nextPageToken": "next"})
 
     async def _create(self, request: Request) -> Response:
         fields = await request.json()

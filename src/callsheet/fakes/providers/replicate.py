@@ -56,6 +56,7 @@ class FakeReplicate(FakeServer):
             Endpoint("submit", "POST", "/v1/predictions", self._create),
             Endpoint("submit", "POST", "/v1/models/{owner}/{name}/predictions", self._create),
             Endpoint("submit", "POST", "/v1/deployments/{owner}/{name}/predictions", self._create),
+            Endpoint("account", "GET", "/v1/account", self._account),
             Endpoint("list", "GET", "/v1/predictions", self._list),
             Endpoint("status", "GET", "/v1/predictions/{id}", self._get),
             Endpoint("cancel", "POST", "/v1/predictions/{id}/cancel", self._cancel),
@@ -127,6 +128,9 @@ class FakeReplicate(FakeServer):
         if task.ended_at is None:
             await self.end_with(task, Cancelled())
         return JSONResponse(self._to_json(task, task.stage))
+
+    async def _account(self, _: Request) -> Response:
+        return JSONResponse({"type": "organization", "username": "fake", "name": "Fake", "github_url": None})
 
     async def _give_secret(self, _: Request) -> Response:
         return JSONResponse({"key": self.secret})

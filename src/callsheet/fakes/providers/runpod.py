@@ -50,6 +50,7 @@ class FakeRunPod(BaseFakeProvider):
         return (
             Endpoint("submit", "POST", "/v2/{endpoint}/run", self._run),
             Endpoint("status", "GET", "/v2/{endpoint}/status/{id}", self._status),
+            Endpoint("health", "GET", "/v2/{endpoint}/health", self._health),
             Endpoint("cancel", "POST", "/v2/{endpoint}/cancel/{id}", self._cancel),
         )
 
@@ -78,6 +79,11 @@ class FakeRunPod(BaseFakeProvider):
         if task is None or isinstance(stage, Lost | Expired):
             return self.error_response(404, "job not found")
         return JSONResponse(self._to_json(task, stage))
+
+    async def _health(self, request: Request) -> Response:
+        if request.path_params["endpoint"] != self.model:
+            return self.error_response(404, "endpoint not found")
+        return JSONResponse({"jobs": {"inQueue": 0, "inProgress": 0}, "workers": {"idle": 1, "running": 0}})
 
     async def _cancel(self, request: Request) -> Response:
         task = self.requested_task(request)

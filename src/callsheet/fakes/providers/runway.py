@@ -65,6 +65,7 @@ class FakeRunway(BaseFakeProvider):
             Endpoint("submit", "POST", "/v1/image_to_video", self._create),
             Endpoint("status", "GET", "/v1/tasks/{id}", self._get),
             Endpoint("cancel", "DELETE", "/v1/tasks/{id}", self._delete),
+            Endpoint("organization", "GET", "/v1/organization", self._organization),
         )
 
     def is_authorized(self, request: Request, kind: str) -> bool:
@@ -102,6 +103,9 @@ class FakeRunway(BaseFakeProvider):
             return self.error_response(404, "Task not found")
         await self.end_with(task, Lost())
         return Response(status_code=204)
+
+    async def _organization(self, _: Request) -> Response:
+        return JSONResponse({"creditBalance": 4200, "tier": {"maxMonthlyCreditSpend": 10_000}, "usage": {"models": {}}})
 
     def _to_json(self, task: FakeTask, stage: Stage) -> dict[str, Any]:
         fields: dict[str, Any] = {"id": task.id, "createdAt": task.created_at.isoformat()}

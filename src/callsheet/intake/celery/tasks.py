@@ -24,6 +24,8 @@ QUEUES: Mapping[str, str] = {
 
 MEASUREMENT = "watch-resources"
 """Operation of `monitor_resources_task`, and id of its job."""
+CLEAN_UP = "clean-up-disk"
+"""Operation of `cleanup_task`, and id of its job."""
 PREVIOUS = "previous"
 """Field of a body with the results of the tasks before, in a chain or chord."""
 
@@ -84,14 +86,14 @@ def _winner(payload: Payload) -> PlanData:
     return _plan_of(payload, "index-winners", {**tenant, **params})
 
 
+def _clean_up(payload: Payload) -> PlanData:
+    """Return the plan that cleans the disk of one machine. The limits are those of the settings, not of arguments."""
+    return _plan_of(payload, CLEAN_UP, {})
+
+
 def _resources(payload: Payload) -> PlanData:
     """Return the plan of a measurement of the machine of a worker."""
     return _plan_of(payload, MEASUREMENT, _without_previous(payload))
-
-
-def _clean_up(payload: Payload) -> PlanData:
-    """Return the plan that cleans the disk of one machine. The limits are those of the settings, not of arguments."""
-    return _plan_of(payload, "clean-up-disk", {})
 
 
 def _plan_of(payload: Payload, operation: str, params: Mapping[str, Any]) -> PlanData:
@@ -115,14 +117,19 @@ MAPPINGS: Mapping[str, PlanMapping] = {
     "monitor_fatigue": _fatigue,
     "monitor_all_ads_fatigue": _fatigue,
     "auto_index_winner": _winner,
-    "monitor_resources_task": _resources,
     "cleanup_task": _clean_up,
+    "monitor_resources_task": _resources,
 }
 """Built-in mappings of the arguments of a task to a plan."""
 
 
 def earlier_result(task: str, results: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what the result of a task has in addition, where its readers expect it: the fields of a measurement."""
+    """Return what the result of a task has in addition, where its readers expect it.
+
+    That is: the fields of a measurement, and the counts of a clean-up.
+    """
+    if task == "cleanup_task":
+        return results.get(CLEAN_UP) or {}
     measured = results.get(MEASUREMENT)
     return earlier_document(measured) if task == "monitor_resources_task" and measured is not None else {}
 

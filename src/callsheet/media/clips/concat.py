@@ -47,8 +47,8 @@ def reencode_reason(videos: Sequence[MediaInfo]) -> str | None:
     first = videos[0]
     if first.probe.video_codec not in STREAM_COPY_CODECS:
         return f"MP4 does not support {first.probe.video_codec} video"
-    if hidden := next((video for video in videos if video.hidden_frames), None):
-        return f"'{hidden.path.name}' has frames that are hidden, which a copy would show"
+    if odd := next((video for video in videos if video.copy_obstacle), None):
+        return f"'{odd.path.name}' {odd.copy_obstacle}"
     if changing := next((video for video in videos if video.video_changes), None):
         return f"'{changing.path.name}' changes its format on the way"
     for video in videos[1:]:

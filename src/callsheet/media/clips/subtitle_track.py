@@ -8,7 +8,8 @@ from typing import Literal
 
 from callsheet.domain.errors import BadSource
 from callsheet.media.ffmpeg.inputs import file_url
-from callsheet.media.subtitles.subtitle_parsers import ParsedCaption, parse_captions
+from callsheet.media.subtitles.ass_events import event_captions
+from callsheet.media.subtitles.subtitle_parsers import ParsedCaption, ParsedCaptions, parse_captions
 from callsheet.media.subtitles.subtitle_text import read_subtitle_text
 from callsheet.media.subtitles.subtitle_writers import srt_of_captions
 
@@ -26,23 +27,31 @@ class SubtitleFile:
     """Start times of the captions, in seconds. Empty for ASS."""
     notes: tuple[str, ...] = ()
     """What was guessed, and what could not be used."""
+    has_styles: bool = False
+    """Whether it was given as ASS."""
 
 
 def read_subtitle_file(path: Path, copy: Path, *, overlaps: bool = True) -> SubtitleFile:
     """Write the captions of an SRT, WebVTT or ASS file to `copy`, as `read_captions` reads them for `render`.
 
-    Without `overlaps`, captions that are visible at the same time become one caption with the text of both.
+    Without `overlaps`, captions that are visible at the same time become one caption with the text of both, and ASS
+    loses its styles.
 
     Raises BadSource if it is none of them, or too large.
     """
     source = read_subtitle_text(path)
-    if source.kind == "ass":
+    is_ass = source.kind == "ass"
+    if is_ass and overlaps:
         copy.write_text(source.text, encoding="utf-8")
-        return SubtitleFile(copy, "ass", notes=source.notes)
-    parsed = parse_captions(source, path.name)
+        return SubtitleFile(copy, "ass", notes=source.notes, has_styles=True)
+    parsed = (
+        ParsedCaptions(tuple(event_captions(source.text)), source.notes)
+        if is_ass
+        else parse_captions(source, path.name)
+    )
     captions = parsed.captions if overlaps else _without_overlaps(parsed.captions, path.name)
     copy.write_text(srt_of_captions(captions), encoding="utf-8")
-    return SubtitleFile(copy, "srt", tuple(caption.start for caption in captions), parsed.notes)
+    return SubtitleFile(copy, "srt", tuple(caption.start for caption in captions), parsed.notes, is_ass)
 
 
 def subtitle_input(file: SubtitleFile) -> list[str]:

@@ -72,7 +72,9 @@ async def read_frame_index(ffmpeg: FFmpeg, media: MediaInfo) -> FrameIndex:
         raise FFmpegFailed(f"'{media.path.name}': the video has no timestamps")
     order = sorted(range(len(packets)), key=lambda number: packets[number].pts)
     first, last = packets[order[0]], packets[order[-1]]
-    length = (last.pts + last.duration - first.pts) * time_base or 1 / media.rate
+    # The last of two fields would last half as long.
+    last_frame = 1 / media.rate if media.field_coded else last.duration * time_base
+    length = (last.pts - first.pts) * time_base + last_frame or 1 / media.rate
     _check_length(media, float(length))
     times = tuple((packets[number].pts - first.pts) * time_base for number in order)
     cuts = [*_cut_points(packets)]
@@ -91,7 +93,11 @@ async def _list_packets(ffmpeg: FFmpeg, media: MediaInfo) -> list[str]:
     assert media.video_index is not None  # noqa: S101 - it was probed as a video
     # genpts: program streams do not store a timestamp for each frame.
     args = ["-fflags", "+genpts", *media_input(media.path), "-map", f"0:{media.video_index}"]
-    args += ["-c", "copy", "-f", "framecrc", "-"]
+    if media.field_coded:  # only the decoder knows which packets belong together
+        args += ["-fps_mode", "passthrough", "-vf", "scale=16:16", "-enc_time_base", "1/90000"]
+    else:
+        args += ["-c", "copy"]
+    args += ["-f", "framecrc", "-"]
     captured = await ffmpeg.capture(args, timeout=_LIST_TIMEOUT)
     return captured.stdout.decode("ascii", "replace").splitlines()
 

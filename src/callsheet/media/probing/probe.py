@@ -62,6 +62,8 @@ class MediaInfo:
     """Frames per second where frames follow each other fastest. 0: unknown."""
     hidden_frames: int = 0
     """Frames that an edit list hides, as in a file that was trimmed without an encode."""
+    field_coded: bool = False
+    """Whether its frames are coded as two fields each, so that it has more packets than frames."""
     empty_frames: int = 0
     """Frames without content, for which the one before is shown. Only in AVI."""
     longest_gop: int = _DEFAULT_GOP
@@ -109,6 +111,13 @@ class MediaInfo:
     def has_pauses(self) -> bool:
         """Whether some frames last much longer than others, as in a recording of a screen."""
         return self.base_rate > (self.probe.fps or self.base_rate) * _UNEVEN
+
+    @property
+    def copy_obstacle(self) -> str | None:
+        """Why a part of its video cannot be copied frame by frame; None if it can. A relative clause."""
+        if self.hidden_frames:
+            return "has frames that are hidden, which a copy would show"
+        return "has frames that are coded as two fields each" if self.field_coded else None
 
     @property
     def lacks_index(self) -> bool:
@@ -258,6 +267,7 @@ def _media_info(path: Path, response: dict[str, Any]) -> MediaInfo:
         video_changes=video["changes"],
         hidden_frames=video["hidden"],
         empty_frames=video["empty_frames"],
+        field_coded=video["field_coded"],
         base_rate=video["base_rate"],
         assumed_matrix=default_matrix if unspecified else None,
         video_seconds=video["seconds"] or probe.duration,

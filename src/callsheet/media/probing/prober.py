@@ -28,6 +28,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from callsheet.media.ffmpeg.orientation import frame_orientation
+from callsheet.media.probing.field_coding import read_field_coding
 from callsheet.media.probing.h264_headers import allows_fields
 from callsheet.media.probing.heif import read_heif
 from callsheet.media.probing.mp4_boxes import has_several_descriptions, is_track_mirrored
@@ -105,8 +106,8 @@ def read(request: dict[str, Any], options: dict[str, str], max_pixels: int) -> d
             }
         if video is not None:
             facts |= _video_facts(path, container, video, max_pixels)
-            interlaced = facts.pop("interlaced")
-            response["video"] = {**_video_details(container, video), "interlaced": interlaced}
+            response["video"] = {**_video_details(container, video), "interlaced": facts.pop("interlaced")}
+            _apply_field_coding(_field_coding(path, options, response), response)
             response["video"]["changes"] = _has_several_formats(path, container, video)
             response["video"]["normalization"] = _normalization(path, container, video, facts, max_pixels)
         if _needs_scan(container, audio, trusted=request["trusted"]):
@@ -121,6 +122,22 @@ def read(request: dict[str, Any], options: dict[str, str], max_pixels: int) -> d
         if to_end and video is None:
             _decode_first_samples(path, options)
         return response
+
+
+def _field_coding(path: str, options: dict[str, str], response: dict[str, Any]) -> float | None:
+    """Return the frame rate of a video whose frames are coded as two fields each; None for others."""
+    if not response["video"]["interlaced"] or response["probe"]["video_codec"] != "h264":
+        return None
+    with _open(path, options) as container:
+        return read_field_coding(container, response["video"]["index"])
+
+
+def _apply_field_coding(rate: float | None, response: dict[str, Any]) -> None:
+    """Correct the facts about a video whose frames are coded as two fields each, if `rate` is its frame rate."""
+    response["video"]["field_coded"] = rate is not None
+    if rate is not None:
+        response["video"]["base_rate"] = rate
+        response["probe"] |= {"fps": rate, "frames": None}
 
 
 def _read_end(container: InputContainer, response: dict[str, Any]) -> None:
@@ -159,6 +176,9 @@ def _needs_scan(container: InputContainer, audio: AudioStream | None, *, trusted
         return audio is not None and audio.codec.canonical_name in _FRAMED_AUDIO
     if container.format.name == "avi":
         return any(stream.frames >= _UNKNOWN_FRAMES for stream in container.streams)
+    if container.format.name == "ogg":
+        # The end of a part of a longer stream is taken for its length.
+        return (container.start_time or 0) > av.time_base
     if container.format.name == "flac" and container.duration:
         return 0 < container.size <= _MAX_FLAC
     return container.format.name in _ESTIMATED_FORMATS and not trusted
@@ -212,7 +232,7 @@ def _animation_response(path: str, animation: AnimationFacts, max_pixels: int) -
         "interlaced": False,
         "changes": False,
     }
-    video |= {"hidden": 0, "empty_frames": 0, "base_rate": 1000 / min(animation.delays)}
+    video |= {"hidden": 0, "empty_frames": 0, "field_coded": False, "base_rate": 1000 / min(animation.delays)}
     return {
         "probe": {**shared, "format": "webp_anim", "video_codec": "webp", "bit_rate": bit_rate},
         "video": {**video, "normalization": "animation"},

@@ -64,7 +64,7 @@ def matches_output(shot: Shot, canvas: Canvas, encoder: Encoder) -> bool:
     scene, footage = shot.scene, shot.footage
     if footage is None or footage.still or footage.interlaced or footage.video is None or sdr_filters(footage):
         return False
-    if footage.hidden_frames or footage.video_changes:  # a copy would show them, or have several formats
+    if footage.copy_obstacle or footage.video_changes:  # a copy would show them, or have several formats
         return False
     unchanged = (
         *(scene.trim_start == 0, scene.trim_end is None, scene.speed == 1, scene.crop is None, not scene.filters),

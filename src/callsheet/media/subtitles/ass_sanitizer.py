@@ -1,18 +1,13 @@
 """Sanitizer of ASS scripts from clients: styles and events are kept, embedded files are removed."""
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from callsheet.domain.errors import BadSource
+from callsheet.media.subtitles.ass_events import SECTION, read_events
 from callsheet.media.subtitles.subtitle_text import read_subtitle_text
 
-_SECTION = re.compile(r"^\s*\[(?P<name>[^\]]*)\]\s*$")
 _ALLOWED_SECTIONS = {"script info", "v4 styles", "v4+ styles", "v4++ styles", "events"}
-_ENTRY = re.compile(r"^\s*(?P<kind>Format|Dialogue)\s*:(?P<fields>.*)$", re.IGNORECASE)
-_TIMESTAMP = re.compile(r"(\d{1,9}):(\d{1,9}):(\d{1,9}(?:\.\d{1,9})?)")
-_DEFAULT_FORMAT = ("layer", "start", "end")
 _MAX_EVENTS = 100_000
 _MAX_LINE_LENGTH = 20_000
 """Characters of one line. Drawings make long lines."""
@@ -36,7 +31,7 @@ def sanitize_ass(path: Path) -> SanitizedScript:
     """
     source = read_subtitle_text(path)
     lines = _allowed_lines(source.text.split("\n"))
-    shown = tuple(_event_times(lines))
+    shown = tuple((event.start, event.end) for event in read_events(lines))
     if not shown:
         raise BadSource(f"'{path.name}' is an ASS script without events")
     if len(shown) > _MAX_EVENTS:
@@ -50,29 +45,8 @@ def _allowed_lines(lines: list[str]) -> list[str]:
     allowed: list[str] = []
     in_allowed_section = False
     for line in lines:
-        if (section := _SECTION.match(line)) is not None:
+        if (section := SECTION.match(line)) is not None:
             in_allowed_section = section["name"].strip().lower() in _ALLOWED_SECTIONS
         if in_allowed_section:
             allowed.append(line)
     return allowed
-
-
-def _event_times(lines: list[str]) -> Iterator[tuple[float, float]]:
-    """Yield start and end of each event. The preceding `Format` line sets the order of the fields."""
-    order: tuple[str, ...] = _DEFAULT_FORMAT
-    for line in lines:
-        if _SECTION.match(line):
-            order = _DEFAULT_FORMAT
-        if (entry := _ENTRY.match(line)) is None:
-            continue
-        fields = [field.strip() for field in entry["fields"].split(",")]
-        if entry["kind"].lower() == "format":
-            order = tuple(field.lower() for field in fields)
-        elif "start" in order and "end" in order and len(fields) >= len(order):
-            times = [_TIMESTAMP.fullmatch(fields[order.index(name)]) for name in ("start", "end")]
-            if times[0] is not None and times[1] is not None:
-                yield _seconds(times[0]), _seconds(times[1])
-
-
-def _seconds(timestamp: re.Match[str]) -> float:
-    return int(timestamp[1]) * 3600 + int(timestamp[2]) * 60 + float(timestamp[3])

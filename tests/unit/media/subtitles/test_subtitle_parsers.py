@@ -212,6 +212,27 @@ def test_overlapping_captions_of_mp4_share_their_time(tmp_path: Path):
     ]
 
 
+def test_overlapping_events_of_ass_share_their_time_in_mp4(tmp_path: Path):
+    events = (
+        "Dialogue: 0,0:00:00.00,0:00:04.00,Odd,,0,0,0,,{\\i1}one{\\i0}, {\\pos(1,2)}x < 5\\Nand <b>",
+        "Dialogue: 0,0:00:02.00,0:00:06.00,Odd,,0,0,0,,{\\an8}two{a remark}",
+        "Dialogue: 1,0:00:02.00,0:00:06.00,Odd,,0,0,0,,two",
+        "Dialogue: 0,0:00:00.00,0:00:06.00,Odd,,0,0,0,,{\\p1}m 0 0 l 9 9{\\p0}",
+        "Comment: 0,0:00:00.00,0:00:06.00,Odd,,0,0,0,,not shown",
+        "Dialogue: 0,0:00:07.00,0:00:06.00,Odd,,0,0,0,,backwards",
+    )
+    (tmp_path / "a").write_text("[Script Info]\n\n[Events]\n" + "\n".join(events) + "\n")
+
+    track = read_subtitle_file(tmp_path / "a", tmp_path / "track.srt", overlaps=False)
+
+    assert (track.kind, track.has_styles, track.starts) == ("srt", True, (0, 2, 4))
+    shown = captions(tmp_path, (tmp_path / "track.srt").read_text())
+    assert [(start, end) for start, end, _ in shown] == [(0, 2), (2, 4), (4, 6)]
+    assert shown[0][2] == "{\\i1}one{\\i0}, x < 5\\Nand <\u2060b>"
+    assert shown[1][2] == f"{shown[0][2]}\\Ntwo"
+    assert shown[2][2] == "two"
+
+
 def test_an_ass_script_is_detected_by_its_content(tmp_path: Path):
     (tmp_path / "a").write_text("\ufeff[Script Info]\nTitle: x\n")
     (tmp_path / "b").write_text(SRT)
