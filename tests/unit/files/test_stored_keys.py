@@ -1,7 +1,7 @@
 """Keys that Callsheet makes up are distinguished from those of others."""
 
 import os
-from uuid import uuid4
+from uuid import UUID
 
 import pytest
 
@@ -10,7 +10,7 @@ from callsheet.files.stored_keys import KeyKind, StoredKey, read_stored_key
 from callsheet.files.unfinished_files import unfinished_files
 
 OPERATIONS = {"render", "preview"}
-JOB = uuid4()
+JOB = UUID("807cd8ce-ba6f-405b-8bf5-17e61a68e4b3")
 SHA256 = "0f" * 32
 
 
