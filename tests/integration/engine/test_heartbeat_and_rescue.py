@@ -66,8 +66,8 @@ async def test_a_notification_during_a_claim_is_not_lost(settings, monkeypatch):
         lane = engine.workers[0]._lanes["test"]
         claim, answered = lane._claimer.claim, asyncio.Event()
 
-        async def stale(queue, free):
-            result = await claim(queue, free)
+        async def stale(queue, free, *, suspects):
+            result = await claim(queue, free, suspects=suspects)
             if not result.jobs and not answered.is_set():
                 answered.set()
                 execution = await engine.submit(plan(job("a")))
@@ -79,7 +79,9 @@ async def test_a_notification_during_a_claim_is_not_lost(settings, monkeypatch):
         monkeypatch.setattr(lane._claimer, "claim", stale)
         lane.wake()
 
-        assert (await engine.ended(await found, timeout=10)).status == "succeeded"
+        execution_id = await asyncio.wait_for(found, 30)
+
+        assert (await engine.ended(execution_id, timeout=30)).status == "succeeded"
 
 
 async def test_jobs_start_at_once_after_the_listen_connection_was_killed(settings):
