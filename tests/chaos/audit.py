@@ -97,7 +97,7 @@ async def audit(system: System, client: Client, unaccepted: list[Order]) -> Find
     finally:
         await connection.close()
     findings.faults["processes"] = await _process_faults(system)
-    findings.faults["scratch folders"] = [path.name for path in system.scratch.glob("*")]
+    findings.faults["scratch folders"] = [path.name for path in system.scratch.glob("*/*") if path.is_dir()]
     return findings
 
 

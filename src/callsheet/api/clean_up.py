@@ -83,7 +83,7 @@ async def read(runtime: RuntimeDep) -> OrphanSearch:
     "/orphans/{search_id}/files",
     name="list_orphans",
     summary="List orphaned files",
-    responses={**problem_responses(422), 200: examples.files},
+    responses={**problem_responses(404, 422), 200: examples.files},
 )
 async def list_files(search_id: UUID, runtime: RuntimeDep, after: After = "", limit: Limit = 100) -> OrphanPage:
     """Return a page of the files that a search has found and that are not deleted, by their keys."""

@@ -11,7 +11,7 @@ import orjson
 from callsheet.files.object_keys import UPLOADS, is_valid_key
 
 _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_JOB = re.compile(rf"(?P<operation>[^/]+)/(?P<job>{_UUID})/(?:[0-9]+/)?[^/]+")
+_JOB = re.compile(rf"(?P<operation>[^/]{{1,100}})/(?P<job>{_UUID})/(?:[0-9]+/)?[^/]+")
 _UPLOAD = re.compile(rf"{UPLOADS}/(?P<sha256>[0-9a-f]{{64}})(?:\.[a-z0-9]{{1,10}})?")
 _DIRECT_UPLOAD = re.compile(rf"{UPLOADS}/incoming/(?P<id>{_UUID})")
 _CHECK = re.compile(rf"callsheet-check/(?P<id>{_UUID})")

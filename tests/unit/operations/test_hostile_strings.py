@@ -114,5 +114,5 @@ def test_every_string_field_is_reached(name: str, clip: Path):
     schema = OPERATIONS[name].params.model_json_schema(by_alias=True)
     fields = {field for field, _ in ParamsMaker(schema, str(clip)).with_text("x")}
     top = {key for key, node in schema["properties"].items() if node.get("type") == "string" and "enum" not in node}
-    assert fields
+    assert fields or not schema["properties"]
     assert {f".{key}" for key in top} <= fields

@@ -77,9 +77,7 @@ class FakeGoogle(BaseFakeProvider):
         return kind == "keys" or request.headers.get("x-goog-api-key") == self.key
 
     def error_response(self, status: int, message: str) -> Response:
-        """Return an error in Google's format. A wrong key is bad input."""
-        if status == 401:
-            status, message = 400, "API key not valid. Please pass a valid API key."
+        """Return an error in Google's format."""
         return JSONResponse({"error": {"code": status, "message": message, "status": "INVALID_ARGUMENT"}}, status)
 
     def webhook_body(self, task: FakeTask) -> bytes:
