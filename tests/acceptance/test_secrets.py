@@ -39,6 +39,7 @@ def canary(name):
 
 
 FORMS = {
+    "CALLSHEET_DATABASE_READ_URL": "postgresql://anna:{canary}@127.0.0.1:1/none",
     "CALLSHEET_REDIS_URL": "redis://:{canary}@127.0.0.1:1/0",
     "CALLSHEET_ALERT_WEBHOOK_URL": "{echo}/{canary}",
     "CALLSHEET_OTLP_HEADERS": "x-key={canary}",

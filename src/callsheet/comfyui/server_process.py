@@ -23,7 +23,7 @@ _UNEXPLAINED_LINES = 3
 _MAX_LINE = 500
 _MAX_UNFINISHED_LINE = 4096
 
-_EXECUTOR_ENDED = re.compile(r"Exception in thread .*\(prompt_worker\)")
+_EXECUTOR_ENDED = re.compile(r"Exception in thread .{0,200}\(prompt_worker\)")
 
 OnLine = Callable[[str], None]
 
