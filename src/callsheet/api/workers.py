@@ -52,10 +52,14 @@ async def list_all_workers(runtime: RuntimeDep) -> WorkerList:
     "/{worker}/resources",
     name="read_worker_resources",
     summary="Read the load of a worker's machine",
-    responses={**problem_responses(404), 200: examples.worker_resources},
+    responses={**problem_responses(404, 422), 200: examples.worker_resources},
 )
 async def read_resources(
-    worker: Annotated[str, Path(description="Id or name of the worker; it may have ended")], runtime: RuntimeDep
+    worker: Annotated[
+        str,
+        Path(max_length=300, pattern=r"^[^\x00]*$", description="Id or name of the worker; it may have ended"),
+    ],
+    runtime: RuntimeDep,
 ) -> ResourceHistory:
     """Return the load of the machine of a worker in the last day: processor, memory, disks and GPUs.
 
