@@ -44,9 +44,9 @@ async def _queues(page, scene):  # noqa: F811
 async def _rates(page, scene):  # noqa: F811
     await page.goto("/console/queues")
     await expect(page.locator("#queues-generate")).to_contain_text(
-        re.compile(r"[0-9.]+ started, [0-9.]+ ended a minute")
+        re.compile(r"[0-9.]+ started, [0-9.]+ ended per minute")
     )
-    await expect(page.locator("#queues-generate")).to_contain_text("half took up to")
+    await expect(page.locator("#queues-generate")).to_contain_text("median up to")
 
 
 @row("a job with data, options, error and logs", "task with args, result, traceback, worker, times")

@@ -102,7 +102,7 @@ async def test_metrics_count_queued_and_ended_jobs(working):
     assert 3 / 6 <= shown["startedPerMinute"] <= 3 / 5
     assert shown["endedPerMinute"] == pytest.approx(shown["startedPerMinute"], abs=0.002)
     assert 0 < shown["durationP50"] <= 1 < shown["durationP95"] <= 2.5
-    assert "a minute<br><small>half took up to" in (await working.client.get("/console/queues")).text
+    assert "per minute<br><small>median up to" in (await working.client.get("/console/queues")).text
 
 
 async def test_minutes_of_queues_are_added_up_and_kept_for_an_hour(database):
