@@ -14,6 +14,7 @@ from uuid import uuid4
 import asyncpg
 import imageio_ffmpeg
 import pytest
+import structlog
 
 from callsheet.db.database import Database
 from callsheet.db.embedded.postgres import EmbeddedPostgres
@@ -24,6 +25,9 @@ from callsheet.settings import Settings
 from callsheet.testing.operations import ALL
 from callsheet.wiring import open_runtime
 from support.stored_events import faults_of_stored_events
+
+# Without `configure_logging`, structlog prints the local variables of each exception, which takes seconds.
+structlog.dev.ConsoleRenderer.get_active().exception_formatter = structlog.dev.plain_traceback
 
 TEMPLATE = "callsheet_template"
 # The server of the tests need not survive a crash of the machine. Without fsync, a new database takes 0.1 s; with it

@@ -49,7 +49,7 @@ _PADDING = 0.15
 """Seconds that lossy audio may be longer."""
 _LEVEL_SLACK = 0.12
 WHOLE = os.environ.get("CALLSHEET_WHOLE_CORPUS") == "1"
-"""Whether each file goes through all operations; else through half of them, which its name decides."""
+"""Whether each file goes through all operations; else through a third of them, which its name decides."""
 _FLASH = 0.2
 """Seconds that a flash and a beep last."""
 
@@ -289,8 +289,8 @@ def sisters(row: Row) -> Iterator[tuple[str, Sister]]:
         chosen = turns[crc32(row.name.encode()) % len(turns)] if turns else None
         names = [name for name in names if name not in turns or name == chosen]
     if not WHOLE:
-        half = crc32(row.name.encode()) % 2
-        names = [name for place, name in enumerate(names) if name == "probe" or place % 2 == half]
+        third = crc32(row.name.encode()) % 3
+        names = [name for place, name in enumerate(names) if name == "probe" or place % 3 == third]
     yield from ((name, operations[name]) for name in names)
     yield from ((name, each) for name, each in FURTHER.items() if name in row.also)
 
