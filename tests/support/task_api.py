@@ -92,21 +92,15 @@ def _handler(api):
             self._respond(status, body)
 
         def do_POST(self):
-            status = api.receive(unquote(self.path.rpartition("/")[2]), self._body())
+            if "Content-Length" not in self.headers:  # many servers do not read chunked requests
+                self._respond(411, b"{}")
+                return
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            status = api.receive(unquote(self.path.rpartition("/")[2]), body)
             if status == 0:
                 self.rfile.read(1)  # until the client closes the connection
                 return
             self._respond(status, b"{}")
-
-        def _body(self):
-            if self.headers.get("Transfer-Encoding") != "chunked":
-                return self.rfile.read(int(self.headers["Content-Length"]))
-            body = b""
-            while size := int(self.rfile.readline(), 16):
-                body += self.rfile.read(size)
-                self.rfile.readline()
-            self.rfile.readline()
-            return body
 
         def _respond(self, status, body, media_type="application/json"):
             self.send_response(status)

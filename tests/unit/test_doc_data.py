@@ -108,7 +108,7 @@ def callback(data, _):
     body = (
         completed_body(None, data["id"], SimpleNamespace(execution=execution, artifacts=[]))
         if data["status"] == "COMPLETED"
-        else failed_body(data["id"], "…", {})
+        else failed_body(None, data["id"], "…", {})
     )
 
     assert {*data} == {*orjson.loads(b"".join(asyncio.run(collected(body))))}

@@ -140,7 +140,8 @@ def show_batch(batch_id: BatchId, as_json: Json = False, url: Url = None, api_ke
     if as_json:
         show_json({**batch, "executions": executions})
         return
-    show(f"{batch['id']} {batch['name'] or ''}: {batch['size']:,} executions, {_counts(batch)}")
+    name = f" {batch['name']}" if batch["name"] else ""
+    show(f"{batch['id']}{name}: {batch['size']:,} executions, {_counts(batch)}")
     show("")
     rows = [(each["executionId"], each["status"], f"{each['progress']:.0%}", each["name"] or "") for each in executions]
     show_columns(("EXECUTION", "STATUS", "PROGRESS", "NAME"), rows)

@@ -1,6 +1,5 @@
 """HTTP client of a polled API: takes tasks and sends results."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
@@ -11,6 +10,7 @@ from callsheet.domain.json_text import read_json
 from callsheet.files.ssrf_guard import guarded_client
 from callsheet.http_clients import async_client, describe_error
 from callsheet.intake.contract import SourceUnavailable
+from callsheet.intake.polled_api.results import CallbackBody
 from callsheet.intake.polled_api.tasks import base_url
 from callsheet.settings import Settings
 
@@ -60,11 +60,12 @@ class PolledAPI:
             raise SourceUnavailable(f"GET {TASK_PATH} responded with {response.status_code}: {_excerpt(body)}")
         return _task_in(body)
 
-    async def send(self, url: str, content: AsyncIterator[bytes]) -> None:
+    async def send(self, url: str, body: CallbackBody) -> None:
         """Send a result as JSON. Raises SourceUnavailable, and CallbackRefused."""
         client = self._own if self._is_own(url) else self._others
+        headers = {"Content-Type": "application/json", "Content-Length": str(body.length)}
         try:
-            response = await client.post(url, content=content, headers={"Content-Type": "application/json"})
+            response = await client.post(url, content=body, headers=headers)
         except httpx2.HTTPError as error:
             raise SourceUnavailable(f"the callback: {describe_error(error)}") from None
         except (httpx2.InvalidURL, ValueError) as error:

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import random
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Any, ClassVar
 
@@ -24,7 +24,13 @@ from callsheet.intake.contract import (
 )
 from callsheet.intake.mappings import Payload, find_mapping, require_object
 from callsheet.intake.polled_api.client import CallbackRefused, PolledAPI
-from callsheet.intake.polled_api.results import completed_body, failed_body, failure_details, rejection_details
+from callsheet.intake.polled_api.results import (
+    CallbackBody,
+    completed_body,
+    failed_body,
+    failure_details,
+    rejection_details,
+)
 from callsheet.intake.polled_api.tasks import MAPPINGS, base_url, callback_url, lease_url, task_id
 
 log = structlog.get_logger(__name__)
@@ -120,7 +126,7 @@ class PolledAPIIntake(Intake):
     async def reject(self, delivery: Delivery, rejection: Rejection) -> None:
         """Report `FAILED` with all problems of the task."""
         error, details = rejection.message, rejection_details(rejection)
-        await self._send(delivery, lambda: failed_body(delivery.claim["task"], error, details))
+        await self._send(delivery, failed_body(self.context, delivery.claim["task"], error, details))
 
     async def report(self, message: OpenMessage, update: Update) -> None:
         """Log the progress. The API has no way to receive it."""
@@ -129,12 +135,13 @@ class PolledAPIIntake(Intake):
     async def finish(self, message: OpenMessage, outcome: Outcome) -> None:
         """Report `COMPLETED` with the files, or `FAILED` with the error."""
         identity, execution = message.key.message_id, str(message.execution_id)
+        # Logged after the sending: while the API is away, this method is called again and again.
         if outcome.succeeded:
+            await self._send(message, completed_body(self.context, identity, outcome))
             log.info("Job %s completed successfully", identity, execution=execution)
-            await self._send(message, lambda: completed_body(self.context, identity, outcome))
             return
+        await self._send(message, failed_body(self.context, identity, outcome.error, failure_details(outcome)))
         log.error("Job %s failed: %s", identity, outcome.error, execution=execution)
-        await self._send(message, lambda: failed_body(identity, outcome.error, failure_details(outcome)))
 
     async def keep_alive(self, messages: Collection[Claimed]) -> None:
         """Renew the leases of tasks, and cancel those that are no longer wanted."""
@@ -145,7 +152,7 @@ class PolledAPIIntake(Intake):
                 if await self.context.cancel(key.source, key.message_id):
                     log.warning("Task %s was cancelled, or given to another worker", key.message_id)
 
-    async def _send(self, message: Claimed, body: Callable[[], AsyncIterator[bytes]]) -> None:
+    async def _send(self, message: Claimed, body: CallbackBody) -> None:
         """Send a result. A refused one is sent again up to the limit, then given up."""
         identity, url = message.key.message_id, message.claim["callback"]
         if url is None:
@@ -153,7 +160,7 @@ class PolledAPIIntake(Intake):
             return
         for refusal in range(1, self._max_refusals + 1):
             try:
-                await self._api.send(url, body())
+                await self._api.send(url, body)
             except CallbackRefused as error:
                 if error.is_gone or refusal == self._max_refusals:
                     log.error("Failed to notify completion for task %s", identity, error=str(error), attempts=refusal)
