@@ -23,7 +23,7 @@ def models(context: typer.Context, as_json: Json = False) -> None:
 
 @group.command("list")
 def list_models(as_json: Json = False) -> None:
-    """List the models: what they make, and which of their providers are configured here."""
+    """List the models: what they make, what they cost, and which of their providers are configured here."""
     from callsheet.cli.printing import show_columns, show_json
 
     records = _records()
@@ -31,9 +31,10 @@ def list_models(as_json: Json = False) -> None:
         show_json([record.model_dump(mode="json", by_alias=True) for record in records])
         return
     rows = [
-        (r.id, r.makes, _providers(r, ready=True), _providers(r, ready=False), r.summary or r.name) for r in records
+        (r.id, r.makes, _providers(r, ready=True), _providers(r, ready=False), _prices(r), r.summary or r.name)
+        for r in records
     ]
-    show_columns(("MODEL", "MAKES", "READY", "NOT SET UP", "WHAT IT IS"), rows)
+    show_columns(("MODEL", "MAKES", "READY", "NOT SET UP", "PRICE", "WHAT IT IS"), rows)
 
 
 @group.command("show")
@@ -67,6 +68,8 @@ def _show_offers(record: "ModelRecord") -> None:
         show("")
         show(f"{offer.provider}, as {offer.model}: {'ready' if offer.ready else offer.why_not or _NOT_READY}")
         show(f"Price: {offer.price_text}")
+        if offer.unit_price is not None:
+            show(f"Read at: {offer.unit_price.source}")
         rows = [(p.name, p.kind, _needed(p), _bounds(p), p.description) for p in offer.parameters]
         show_columns(("INPUT", "KIND", "DEFAULT", "TAKES", "WHAT IT IS"), rows)
 
@@ -88,6 +91,14 @@ def _records() -> "list[ModelRecord]":
 
 def _providers(record: "ModelRecord", *, ready: bool) -> str:
     return ", ".join(dict.fromkeys(offer.provider for offer in record.offers if offer.ready is ready))
+
+
+def _prices(record: "ModelRecord") -> str:
+    """Return the price of the model, with the names of its providers if they differ."""
+    prices = {offer.provider: offer.price_summary for offer in record.offers}
+    if len({*prices.values()}) == 1:
+        return next(iter(prices.values()))
+    return "; ".join(f"{provider} {price}" for provider, price in prices.items())
 
 
 def _needed(parameter: "ParameterRecord") -> Any:

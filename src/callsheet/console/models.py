@@ -63,7 +63,7 @@ async def submit_model(
     try:
         execution_id = await submit_form(request, _one_job(found, provider, inputs), unreadable)
     except (PlanRefused, BudgetExceeded) as refused:
-        return _page(request, found, provider, form, problems_of(refused), status=refused.status)
+        return _page(request, found, provider, form, problems_of(refused), inputs=inputs, status=refused.status)
     return redirect_to_execution(execution_id)
 
 
@@ -142,6 +142,7 @@ def _page(
     form: Mapping[str, str] | None = None,
     problems: Iterable[Problem] = (),
     *,
+    inputs: Mapping[str, Any] | None = None,
     status: int = 200,
 ) -> Response:
     offer = _offer(model, provider)
@@ -155,6 +156,8 @@ def _page(
         model=model,
         offer=offer,
         provider=provider,
+        cost=offer.cost(inputs or {}),
+        sent=form is not None,
         fields=filled,
         problems=others,
     )

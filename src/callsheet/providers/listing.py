@@ -1,6 +1,8 @@
 """Description of the models for the API and the CLI, with the providers that are configured here."""
 
 from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
 
 from pydantic import Field
 
@@ -57,6 +59,22 @@ class OfferRecord(Model):
         if self.provider == LOCAL_COMFYUI:
             return "runs on own servers"
         return f"{self.price}; price not known" if self.price else "price not known"
+
+    @property
+    def price_summary(self) -> str:
+        """The price in few words, for a list."""
+        if self.unit_price is not None:
+            return self.unit_price.summary
+        return "own servers" if self.provider == LOCAL_COMFYUI else "not known"
+
+    def cost(self, inputs: Mapping[str, Any]) -> Decimal | None:
+        """Return what a request with these inputs costs, in US dollars; None if it is not known.
+
+        Inputs that are not given have their defaults.
+        """
+        if self.unit_price is None:
+            return None
+        return self.unit_price.cost({each.name: each.default for each in self.parameters} | dict(inputs))
 
 
 class ModelRecord(Model):

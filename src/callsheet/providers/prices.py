@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
@@ -26,34 +26,85 @@ _SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
 _QUANTITY_INPUTS: Mapping[PriceUnit, str] = {"second": "duration", "token": "maxTokens"}
 
 
-class Price(Model):
-    """What a provider charges for a model, in US dollars."""
+class PriceRow(Model):
+    """An amount that applies if several inputs have certain values."""
 
-    amount: Amount | None = Field(None, description="US dollars for each unit; null: it depends on an input")
+    when: dict[str, str | int | float | bool] = Field(
+        min_length=1, description="Name of an input → its value", examples=[{"resolution": "720p", "duration": 10}]
+    )
+    amount: Amount = Field(description="US dollars for each unit if all of these inputs have these values")
+
+    @property
+    def conditions(self) -> set[tuple[str, str]]:
+        """The inputs with their values as text."""
+        return {(name, _text(value)) for name, value in self.when.items()}
+
+
+class Price(Model):
+    """What a provider charges for a model, in US dollars.
+
+    It has one `amount`, or `amounts` by the value of one input, or `rows` by the values of several inputs.
+    """
+
+    amount: Amount | None = Field(None, description="US dollars for each unit; null: it depends on inputs")
     per: PriceUnit = Field(description="`second` and `megapixel`: of the output")
     by: str | None = Field(None, description="Name of the input that the amount depends on", examples=["resolution"])
     amounts: dict[str, Amount] = Field(default_factory=dict, description="Value of that input → US dollars")
+    rows: list[PriceRow] = Field(
+        default_factory=list, description="Amounts that depend on several inputs: the first row that fits applies"
+    )
     date: date
     source: str = Field(description="Where the price was read")
 
     @model_validator(mode="after")
     def _check_amounts(self) -> "Price":
-        if (self.amount is None) == (self.by is None) or bool(self.amounts) != (self.by is not None):
-            raise ValueError("a price has either `amount`, or `by` with `amounts`")
+        forms = (self.amount is not None, self.by is not None, bool(self.rows))
+        if sum(forms) != 1 or bool(self.amounts) != (self.by is not None):
+            raise ValueError("a price has either `amount`, or `by` with `amounts`, or `rows`")
+        for later, row in enumerate(self.rows):
+            for earlier in range(later):
+                if self.rows[earlier].conditions <= row.conditions:
+                    raise ValueError(f"rows[{later}] never applies: rows[{earlier}] fits first")
         return self
 
     @property
     def text(self) -> str:
         """The price for people, with its date: `$0.05 per second (2026-05-26)`."""
-        amounts = [_dollars(self.amount)] if self.amount is not None else []
-        amounts += [f"{_dollars(amount)} at {value}" for value, amount in self.amounts.items()]
-        return f"{', '.join(amounts)} per {self.per} ({self.date.isoformat()})"
+        labels: dict[Decimal, list[str]] = {}
+        for amount, conditions in self._amounts():
+            labels.setdefault(amount, []).append(" and ".join(_label(*each) for each in conditions))
+        parts = [f"{_dollars(amount)}{_at(texts)}" for amount, texts in labels.items()]
+        return f"{', '.join(parts)} per {self.per} ({self.date.isoformat()})"
+
+    @property
+    def summary(self) -> str:
+        """The price in few words: `$0.03 to $0.15 per second`."""
+        amounts = [amount for amount, _ in self._amounts()]
+        low, high = min(amounts), max(amounts)
+        return f"{_dollars(low)}{f' to {_dollars(high)}' if high > low else ''} per {self.per}"
 
     def cost(self, inputs: Mapping[str, Any]) -> Decimal | None:
-        """Return the cost of a request in US dollars; None if its inputs do not determine it."""
-        amount = self.amounts.get(str(inputs.get(self.by))) if self.by is not None else self.amount
-        quantity = self._quantity(inputs)
+        """Return the cost of a request in US dollars; None if its inputs do not determine it.
+
+        `inputs` has the defaults of the model for what the request does not name.
+        """
+        amount, quantity = self._amount(inputs), self._quantity(inputs)
         return None if amount is None or quantity is None else amount * quantity
+
+    def _amounts(self) -> Iterable[tuple[Decimal, list[tuple[str, Any]]]]:
+        """Yield each amount with the inputs and values that it is for."""
+        if self.amount is not None:
+            yield self.amount, []
+        for value, amount in self.amounts.items():
+            yield amount, [(self.by or "", value)]
+        for row in self.rows:
+            yield row.amount, list(row.when.items())
+
+    def _amount(self, inputs: Mapping[str, Any]) -> Decimal | None:
+        if self.by is not None:
+            return self.amounts.get(_text(inputs.get(self.by)))
+        given = {(name, _text(value)) for name, value in inputs.items()}
+        return next((row.amount for row in self.rows if row.conditions <= given), self.amount)
 
     def _quantity(self, inputs: Mapping[str, Any]) -> Decimal | None:
         if self.per == "run":
@@ -100,6 +151,24 @@ def _megapixels(inputs: Mapping[str, Any]) -> Decimal | None:
     if match := _SIZE.fullmatch(str(inputs.get("size", ""))):
         width, height = Decimal(match[1]), Decimal(match[2])
     return None if width is None or height is None else width * height / 1_000_000
+
+
+def _text(value: Any) -> str:
+    """Return a value of an input as the key of an amount: `true`, `5`, `720p`."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _label(name: str, value: Any) -> str:
+    """Return a value for people, with the name of its input where the value alone says little: `720p`, `duration 5`."""
+    text = _text(value)
+    says_much = any(map(str.isalpha, text)) and text not in ("true", "false")
+    return text if says_much else f"{name} {text}"
+
+
+def _at(labels: list[str]) -> str:
+    return f" at {' or '.join(labels)}" if any(labels) else ""
 
 
 def _dollars(amount: Decimal) -> str:

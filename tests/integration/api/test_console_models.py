@@ -42,13 +42,15 @@ async def post(api, path, **fields):
 
 
 async def test_the_list_shows_what_models_cost_and_allow_and_whether_they_are_set_up(api):
-    flux, seedance, wan = [await row(api, name) for name in ("FLUX 1.1 Pro", "Seedance 1 Pro", "FLUX dev")]
+    names = ("FLUX 1.1 Pro", "Seedance 1 Pro", "Ray 3.2", "A server with an API like /v1/videos")
+    flux, seedance, ray, own = [await row(api, name) for name in names]
 
     assert "$0.04 per run (2026-10-07)" in flux
     assert "$0.03 at 480p, $0.15 at 1080p per second (2026-11-22)" in seedance
     assert "duration 2 to 12; resolution 480p, 720p, 1080p" in seedance
     assert re.search("fal</span> <small title=.*not set up", seedance)
-    assert "per megapixel; price not known" in wan
+    assert "$0.30 at 720p and duration 5, $0.90 at 720p and duration 10" in ray
+    assert "price not known" in own
     assert await row(api, "FLUX 1.1 Pro", "?search=seedance") is None
     assert await row(api, "FLUX 1.1 Pro", "?makes=image&search=replicate") is not None
     assert await row(api, "FLUX 1.1 Pro", "?makes=video") is None
@@ -68,6 +70,18 @@ async def test_a_form_submits_a_job_with_the_inputs_of_its_model(api):
         "duration": 10,
         "inputs": {"cameraFixed": True},
     }
+
+
+async def test_a_form_shows_what_a_request_costs(api):
+    empty = html.unescape(await page(api, SEEDANCE))
+    sent = html.unescape((await post(api, SEEDANCE, prompt="", duration="10", resolution="480p")).text)
+    unknown = html.unescape(await page(api, "/console/new/model?model=videos/default"))
+
+    assert "$0.03 at 480p, $0.15 at 1080p per second (2026-11-22), by invoice" in empty
+    assert "$ 0.75 with the default inputs" in empty
+    assert "$ 0.30 with these inputs" in sent
+    assert "Price not known" in unknown
+    assert "with the default inputs" not in unknown
 
 
 async def test_wrong_inputs_come_back_beside_their_fields(api):

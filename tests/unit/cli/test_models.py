@@ -28,6 +28,11 @@ def test_models_are_listed_with_who_is_set_up(callsheet):
 
     [line] = [line for line in lines if line.startswith(MODEL)]
     assert lines[0].split()[:3] == ["MODEL", "MAKES", "READY"]
+    assert "replicate $0.03 to $0.15 per second; fal $0.024 to $0.124 per second" in line
+    [one] = [line for line in lines if line.startswith("runway/gen4_turbo")]
+    [unknown] = [line for line in lines if line.startswith("videos/default")]
+    assert "  $0.05 per second  " in one
+    assert "  not known  " in unknown
     assert line.split()[1:4] == ["video", "replicate", "fal"]
     assert "r8_secret" not in "".join(lines)
 
@@ -43,6 +48,8 @@ def test_one_is_shown_with_what_is_missing_and_what_it_takes(callsheet):
         "replicate, as bytedance/seedance-1-pro: provider 'replicate' needs CALLSHEET_REPLICATE_API_TOKEN or "
         "REPLICATE_API_TOKEN" in shown
     )
+    assert "Price: $0.03 at 480p, $0.06 at 720p, $0.15 at 1080p per second (2026-10-06)" in shown
+    assert "Read at: https://replicate.com/bytedance/seedance-1-pro" in shown
     assert "from 2 up to 12" in shown
     assert "480p, 720p, 1080p" in shown
 
