@@ -48,7 +48,7 @@ _ENCODE = {"preset": "ultrafast", "crf": 30}
 _PADDING = 0.15
 """Seconds that lossy audio may be longer."""
 _LEVEL_SLACK = 0.12
-WHOLE = os.environ.get("CALLSHEET_WHOLE_CORPUS") == "1"
+WHOLE = os.environ.get("WHOLE_CORPUS") == "1"
 """Whether each file goes through all operations; else through a third of them, which its name decides."""
 _FLASH = 0.2
 """Seconds that a flash and a beep last."""
