@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from callsheet.console import streams
+from callsheet.console.shared_pages import TOKEN_MARK
 from callsheet.testing.waiters import until
 
 from .conftest import messages_of
@@ -109,6 +110,6 @@ async def test_open_pages_of_an_execution_share_what_they_show_and_keep_their_ow
     await api.client.post(f"/api/executions/{execution}/cancel")
     shown = await asyncio.wait_for(asyncio.gather(*following), 60)
 
-    assert all("cancelled" in each and streams._TOKEN_MARK not in each for each in shown)
+    assert all("cancelled" in each and TOKEN_MARK not in each for each in shown)
     # Each page is read at its begin and after the event, and the log line by line; all of them together a few times.
     assert len(reads) < PAGES
