@@ -8,6 +8,7 @@ Its data is made by the product itself. The screenshots of the docs and the test
 
 import asyncio
 import json
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,6 +24,9 @@ from redis.asyncio import Redis
 
 from callsheet.api.app import create_app
 from callsheet.api.server import make_server
+from callsheet.domain.ids import new_id
+from callsheet.engine.retention.disk import measure_disk
+from callsheet.engine.schedules.file import store_defined_schedules
 from callsheet.fakes.comfyui import FakeComfyUI, running_comfyui
 from callsheet.fakes.providers.fal import FakeFal
 from callsheet.fakes.providers.luma import FakeLuma
@@ -317,6 +321,7 @@ async def _fill(
     scene.paths["new bulk action"] = "/console/bulk-actions/new?action=retry&status=failed"
     await _take_message(redis, picture)
     await _wait_for_states(scene, comfyui)
+    await _leave_files(scene)
     await _find_paths(scene)
 
 
@@ -396,6 +401,26 @@ async def _wait_for_states(scene: Scene, comfyui: FakeComfyUI) -> None:
             await asyncio.sleep(0.1)
         while len((await scene.client.get("/api/webhook-deliveries?status=delivered")).json()["deliveries"]) < 6:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
+
+
+async def _leave_files(scene: Scene) -> None:
+    """Leave what a clean-up finds: temporary files of a process that is gone, and stored files that nothing names."""
+    runtime = scene.engine.runtime
+    left = runtime.settings.scratch_dir / "left"
+    left.mkdir(parents=True)
+    part = left / "part.mp4"
+    part.write_bytes(bytes(48_000_000))
+    for name in ("harbour-at-noon.mp4", "fox-take-2.mp4"):
+        await runtime.storage.put(f"render/{new_id()}/1/{name}", part)
+    stored = [
+        path for path in runtime.settings.files_dir.rglob("*") if path.name in ("harbour-at-noon.mp4", "fox-take-2.mp4")
+    ]
+    for path in (part, left, *stored):
+        os.utime(path, (0, 0))
+    await measure_disk(runtime.database, runtime.settings)
+    await store_defined_schedules(runtime.database, None)
+    await scene.post("/api/clean-up/orphans")
+    await runtime.continue_orphan_searches()
 
 
 async def _find_paths(scene: Scene) -> None:
