@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -406,6 +407,7 @@ async def _wait_for_states(scene: Scene, comfyui: FakeComfyUI) -> None:
 async def _leave_files(scene: Scene) -> None:
     """Leave what a clean-up finds: temporary files of a process that is gone, and stored files that nothing names."""
     runtime = scene.engine.runtime
+    long_ago = time.time() - 12 * 86400
     left = runtime.settings.scratch_dir / "left"
     left.mkdir(parents=True)
     part = left / "part.mp4"
@@ -416,7 +418,7 @@ async def _leave_files(scene: Scene) -> None:
         path for path in runtime.settings.files_dir.rglob("*") if path.name in ("harbour-at-noon.mp4", "fox-take-2.mp4")
     ]
     for path in (part, left, *stored):
-        os.utime(path, (0, 0))
+        os.utime(path, (long_ago, long_ago))
     await measure_disk(runtime.database, runtime.settings)
     await store_defined_schedules(runtime.database, None)
     await scene.post("/api/clean-up/orphans")

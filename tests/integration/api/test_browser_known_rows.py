@@ -235,7 +235,7 @@ async def _reasons(page, scene):  # noqa: F811
     await page.goto("/")
     await expect(page.locator("#home-waiting")).to_contain_text("queue_paused")
     await page.locator("#home-waiting li").filter(has_text="queue_paused").get_by_role("link").click()
-    await expect(page.locator("#rows tr").filter(has_text="sheet")).to_contain_text("queue_paused")
+    await expect(page.get_by_role("row", name=re.compile("^sheet"))).to_contain_text("queue_paused")
 
 
 @row("signal from a person")
