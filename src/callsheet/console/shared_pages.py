@@ -20,7 +20,7 @@ TOKEN_MARK = secrets.token_hex(32)
 Render = Callable[[FormToken], Awaitable[list[Fragment]]]
 """Reads and renders the fragments of a page, with a token for their forms."""
 ReadVersion = Callable[[], Awaitable[Hashable]]
-"""Reads what tells whether a page may have changed, faster than the page itself."""
+"""Reads a value that changes with the page, faster than the page itself."""
 
 
 def shared_stream(

@@ -181,8 +181,7 @@ async def test_open_pages_share_one_read_in_each_interval_and_get_only_what_has_
         for _ in following:
             await opened.acquire()
         await until(lambda: received["/console/jobs/stream"] >= WATCHERS * 2 and len(reads) == len(functions))
-        # sleep: until the first reads of all pages have ended
-        await asyncio.sleep(1)
+        await asyncio.sleep(1)  # sleep: until the first reads of all pages have ended
         reads.clear()
         received.clear()
         await asyncio.sleep(SECONDS)  # sleep: the time in which the reads are counted
