@@ -1,5 +1,7 @@
 """Make the screenshots of the console: `python docs/screenshots.py`, or `make screenshots`.
 
+With names, only these are made: `python docs/screenshots.py models queues`.
+
 A real server with plans in every status is started for them, on real media and on fakes of providers, and stopped at
 the end. It needs Chromium (Debian: apt-get install chromium) and the dependencies of the tests.
 """
@@ -10,7 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +46,7 @@ class Shot:
 SHOTS = [
     Shot("home", "/"),
     Shot("executions", "/executions"),
+    Shot("jobs", "/console/jobs"),
     Shot("execution", "execution Harbour at dawn", "dark", height=1100, scroll_to="#state"),
     Shot("job", "job fox"),
     Shot("compare", "compare"),
@@ -58,11 +61,14 @@ SHOTS = [
     Shot("intakes", "/console/intakes", height=320),
     Shot("webhooks", "/console/webhooks", "dark"),
     Shot("winners", "winners", height=640),
+    Shot("clean-up", "/console/clean-up"),
 ]
 
 
-async def main() -> None:
-    """Make all pictures."""
+async def main(names: Collection[str]) -> None:
+    """Make the pictures of these names; all if there is no name."""
+    if unknown := sorted(set(names) - {shot.name for shot in SHOTS}):
+        raise SystemExit(f"There are no pictures {', '.join(unknown)}")
     from callsheet.db.embedded.postgres import EmbeddedPostgres
     from callsheet.db.upgrade import upgrade
     from callsheet.settings import Settings
@@ -86,7 +92,7 @@ async def main() -> None:
             await page.get_by_label("Password").fill(PASSWORD)
             await page.get_by_role("button", name="Log in").click()
             await page.wait_for_url("/")
-            for shot in SHOTS:
+            for shot in [each for each in SHOTS if not names or each.name in names]:
                 await _take(page, shot, scene.paths)
             await browser.close()
     finally:
@@ -122,4 +128,4 @@ def _chromium() -> str:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(sys.argv[1:]))

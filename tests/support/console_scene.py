@@ -8,7 +8,9 @@ Its data is made by the product itself. The screenshots of the docs and the test
 
 import asyncio
 import json
+import os
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,6 +25,9 @@ from redis.asyncio import Redis
 
 from callsheet.api.app import create_app
 from callsheet.api.server import make_server
+from callsheet.domain.ids import new_id
+from callsheet.engine.retention.disk import measure_disk
+from callsheet.engine.schedules.file import store_defined_schedules
 from callsheet.fakes.comfyui import FakeComfyUI, running_comfyui
 from callsheet.fakes.providers.fal import FakeFal
 from callsheet.fakes.providers.luma import FakeLuma
@@ -317,6 +322,7 @@ async def _fill(
     scene.paths["new bulk action"] = "/console/bulk-actions/new?action=retry&status=failed"
     await _take_message(redis, picture)
     await _wait_for_states(scene, comfyui)
+    await _leave_files(scene)
     await _find_paths(scene)
 
 
@@ -396,6 +402,27 @@ async def _wait_for_states(scene: Scene, comfyui: FakeComfyUI) -> None:
             await asyncio.sleep(0.1)
         while len((await scene.client.get("/api/webhook-deliveries?status=delivered")).json()["deliveries"]) < 6:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
+
+
+async def _leave_files(scene: Scene) -> None:
+    """Leave what a clean-up finds: temporary files of a process that is gone, and stored files that nothing names."""
+    runtime = scene.engine.runtime
+    long_ago = time.time() - 12 * 86400
+    left = runtime.settings.scratch_dir / "left"
+    left.mkdir(parents=True)
+    part = left / "part.mp4"
+    part.write_bytes(bytes(48_000_000))
+    for name in ("harbour-at-noon.mp4", "fox-take-2.mp4"):
+        await runtime.storage.put(f"render/{new_id()}/1/{name}", part)
+    stored = [
+        path for path in runtime.settings.files_dir.rglob("*") if path.name in ("harbour-at-noon.mp4", "fox-take-2.mp4")
+    ]
+    for path in (part, left, *stored):
+        os.utime(path, (long_ago, long_ago))
+    await measure_disk(runtime.database, runtime.settings)
+    await store_defined_schedules(runtime.database, None)
+    await scene.post("/api/clean-up/orphans")
+    await runtime.continue_orphan_searches()
 
 
 async def _find_paths(scene: Scene) -> None:

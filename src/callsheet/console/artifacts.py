@@ -4,9 +4,8 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BeforeValidator
 
-from callsheet.console.execution_filters import query_of
+from callsheet.console.filter_fields import IdField, query_of
 from callsheet.console.responses import RuntimeDep, page_response
 from callsheet.domain.records import StoredArtifact
 from callsheet.engine.reads.artifacts import ArtifactFilter, get_artifact, list_artifacts
@@ -23,10 +22,10 @@ _KINDS = ("video", "image", "audio", "text", "application")
 async def page(
     request: Request,
     runtime: RuntimeDep,
-    execution: Annotated[UUID | None, BeforeValidator(lambda value: value or None)] = None,
+    execution: IdField = None,
     kind: Annotated[str | None, Query(pattern=f"^({'|'.join(_KINDS)})?$")] = None,
     search: Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")] = "",
-    like: Annotated[UUID | None, BeforeValidator(lambda value: value or None)] = None,
+    like: IdField = None,
     before: UUID | None = None,
 ) -> Response:
     """Show a page of artifacts. Their images and videos load when they come into view."""

@@ -8,10 +8,13 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
-from callsheet.console.execution_filters import Filters, query_of
-from callsheet.console.fragments import Fragment, changed_fragments
+from callsheet.console.execution_filters import Filters
+from callsheet.console.filter_fields import query_of
+from callsheet.console.fragments import Fragment
 from callsheet.console.rendering import render_macro
-from callsheet.console.responses import CheckedForm, RuntimeDep, csrf_token, page_response, stream_response
+from callsheet.console.responses import CheckedForm, RuntimeDep, csrf_token, page_response
+from callsheet.console.session import FormToken
+from callsheet.console.shared_pages import shared_stream
 from callsheet.domain.bulk_actions import BulkFilter, BulkKind, BulkRequest
 from callsheet.domain.errors import BadInput
 from callsheet.domain.statuses import ExecutionStatus
@@ -96,10 +99,8 @@ async def action_page(request: Request, action_id: UUID, runtime: RuntimeDep) ->
 @router.get("/{action_id}/stream")
 async def stream(request: Request, action_id: UUID, runtime: RuntimeDep) -> Response:
     """Stream the progress of a bulk action."""
-    token = csrf_token(request)
     await get_bulk_action(runtime.database, action_id)
-    messages = changed_fragments(lambda: _state(runtime, action_id, token), every=_REFRESH_SECONDS)
-    return stream_response(request, messages)
+    return shared_stream(request, lambda token: _state(runtime, action_id, token), every=_REFRESH_SECONDS)
 
 
 @router.post("/{action_id}/stop")
@@ -110,7 +111,7 @@ async def stop(action_id: UUID, form: CheckedForm, runtime: RuntimeDep) -> Respo
     return RedirectResponse(f"/console/bulk-actions/{action_id}", 303)
 
 
-async def _state(runtime: Runtime, action_id: UUID, token: str) -> list[Fragment]:
+async def _state(runtime: Runtime, action_id: UUID, token: FormToken) -> list[Fragment]:
     action = await get_bulk_action(runtime.database, action_id)
     return [Fragment("bulk-state", render_macro("bulk_parts.html", "state", action, token))]
 

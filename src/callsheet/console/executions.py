@@ -8,8 +8,9 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from callsheet.console.copies import copies_of
-from callsheet.console.execution_filters import Filters, query_of
+from callsheet.console.execution_filters import Filters, view_of
 from callsheet.console.execution_parts import execution_fragments, graph_frame, log_fragments
+from callsheet.console.filter_fields import query_of
 from callsheet.console.responses import CheckedForm, RuntimeDep, csrf_token, page_response
 from callsheet.console.views import views_of
 from callsheet.domain.records import QueueRecord
@@ -56,7 +57,7 @@ async def list_page(request: Request, runtime: RuntimeDep, filters: Filters, bef
         executions=found[:PAGE_SIZE],
         filters=filters,
         filtered=filters != ExecutionFilter(),
-        views=await views_of(runtime, request.state.caller, filters),
+        views=await views_of(runtime, request.state.caller, "executions", view_of(filters)),
         counts=await count_executions(runtime.reads, most=MOST_COUNTED),
         most=MOST_COUNTED,
         operations=sorted(operation.name for operation in runtime.catalog.operations()),

@@ -1,14 +1,12 @@
 """Fragments of pages: elements with an id, which an open page replaces when they have changed."""
 
-import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from callsheet.console.rendering import render_macro
-from callsheet.db.outages import TRANSIENT_ERRORS
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +31,11 @@ def removal(fragment_id: str) -> str:
     return json.dumps({"id": fragment_id, "html": ""})
 
 
+def arrangement(container: str, ids: list[str]) -> str:
+    """Return the data of the message that names all elements of a container in their order; others are removed."""
+    return json.dumps({"in": container, "order": ids})
+
+
 def rows_of(template: str, macro: str, items: Iterable[Any], container: str, *more: Any) -> list[Fragment]:
     """Return one fragment for each item, a row of a table with the id of its item."""
     return [
@@ -47,16 +50,36 @@ def row_id(item: Any) -> str:
 
 
 class RenderedFragments:
-    """The fragments of a page with their digests and messages, which many open pages can share."""
+    """The fragments of a page, as it shows them, with their digests and messages, which many open pages can share."""
 
     def __init__(self, fragments: Iterable[Fragment]) -> None:
-        self._fragments = list(fragments)
+        shown = list(fragments)
+        # Each one that is added at the start comes above those that were added before.
+        self._fragments = [each for each in shown if each.place == "end"]
+        self._fragments += [each for each in reversed(shown) if each.place == "start"]
         self.digests = {fragment.id: _digest(fragment) for fragment in self._fragments}
         self._messages: dict[str, str] = {}
+        self._orders: dict[str, list[str]] = {}
+        for fragment in shown:
+            if fragment.container:
+                self._orders.setdefault(fragment.container, []).append(fragment.id)
 
     def changed(self, known: Mapping[str, bytes]) -> list[str]:
         """Return the messages of those that are not known with their digest. Each is encoded once."""
         return [self._message(each) for each in self._fragments if known.get(each.id) != self.digests[each.id]]
+
+    def arranged(self, known: "RenderedFragments") -> list[str]:
+        """Return the messages of containers whose elements have another order, when the changed ones are added."""
+        left = {name: [each for each in ids if each in self.digests] for name, ids in known._orders.items()}
+        for fragment in self._fragments:
+            if fragment.container and fragment.id not in known.digests:
+                ids = left.setdefault(fragment.container, [])
+                ids.insert(0 if fragment.place == "start" else len(ids), fragment.id)
+        return [arrangement(name, ids) for name, ids in self._orders.items() if left.get(name) != ids]
+
+    def arrangements(self) -> list[str]:
+        """Return the messages with the order of all containers."""
+        return [arrangement(name, ids) for name, ids in self._orders.items()]
 
     def _message(self, fragment: Fragment) -> str:
         if fragment.id not in self._messages:
@@ -68,33 +91,26 @@ class ChangedFragments:
     """Compares the fragments of a page with those that the page has."""
 
     def __init__(self) -> None:
-        self._known: Mapping[str, bytes] = {}
+        self._known: RenderedFragments | None = None
 
     def skip(self, rendered: RenderedFragments) -> None:
         """Remember fragments that the page has."""
-        self._known = rendered.digests
+        self._known = rendered
 
     def changes(self, rendered: RenderedFragments) -> list[str]:
-        """Return the data of messages that bring the page up to date."""
+        """Return the data of messages that bring the page up to date.
+
+        At first these are all fragments, and the order of each container: what was in the page before may be gone.
+        """
         known = self._known
         self.skip(rendered)
-        if known is rendered.digests:
+        if known is rendered:
             return []
-        gone = [removal(fragment_id) for fragment_id in known if fragment_id not in rendered.digests]
-        return gone + rendered.changed(known)
+        if known is None:
+            return rendered.changed({}) + rendered.arrangements()
+        gone = [removal(fragment_id) for fragment_id in known.digests if fragment_id not in rendered.digests]
+        return gone + rendered.changed(known.digests) + rendered.arranged(known)
 
 
 def _digest(fragment: Fragment) -> bytes:
     return hashlib.blake2b((fragment.version or fragment.html).encode(), digest_size=16).digest()
-
-
-async def changed_fragments(render: Callable[[], Awaitable[list[Fragment]]], *, every: float) -> AsyncIterator[str]:
-    """Yield the messages of an event stream for a page that is rendered again every `every` seconds."""
-    changed = ChangedFragments()
-    while True:
-        try:
-            for data in changed.changes(RenderedFragments(await render())):
-                yield f"data: {data}\n\n"
-        except TRANSIENT_ERRORS:
-            yield ": database unavailable, retrying\n\n"
-        await asyncio.sleep(every)

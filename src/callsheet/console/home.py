@@ -4,21 +4,29 @@ import asyncio
 import shutil
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from callsheet.console.executions import MOST_COUNTED
-from callsheet.console.fragments import Fragment, changed_fragments
+from callsheet.console.fragments import Fragment
 from callsheet.console.rendering import render_macro
-from callsheet.console.responses import RuntimeDep, page_response, stream_response
+from callsheet.console.responses import RuntimeDep, csrf_token, page_response
+from callsheet.console.session import FormToken
+from callsheet.console.shared_pages import shared_stream
 from callsheet.domain.clock import shared_now
-from callsheet.domain.statuses import ExecutionStatus
+from callsheet.domain.statuses import ExecutionStatus, JobStatus
 from callsheet.engine.reads.costs import sum_costs
 from callsheet.engine.reads.executions import ExecutionFilter, count_executions, list_executions
-from callsheet.engine.reads.overview import database_size, failures_since, queues_with_ready_jobs, waiting_groups
+from callsheet.engine.reads.overview import (
+    WaitingGroup,
+    database_size,
+    failures_since,
+    queues_with_ready_jobs,
+    waiting_groups,
+)
 from callsheet.engine.reads.resources import MachineWarning, current_resources, warnings_of
 from callsheet.engine.reads.workers import list_workers
 from callsheet.wiring import Runtime
@@ -35,17 +43,17 @@ async def page(request: Request, runtime: RuntimeDep, before: UUID | None = None
     """Show what happens now. Links to pages of the list of executions, which was here before, still lead there."""
     if before is not None:
         return RedirectResponse(f"/executions?before={before}", 303)
-    parts = await _fragments(runtime)
+    parts = await _fragments(runtime, csrf_token(request))
     return page_response(request, "home.html", parts=parts, base_url=runtime.base_url)
 
 
 @router.get("/console/home/stream")
 async def stream(request: Request, runtime: RuntimeDep) -> Response:
     """Stream the changed figures."""
-    return stream_response(request, changed_fragments(lambda: _fragments(runtime), every=_REFRESH_SECONDS))
+    return shared_stream(request, lambda token: _fragments(runtime, token), every=_REFRESH_SECONDS)
 
 
-async def _fragments(runtime: Runtime) -> list[Fragment]:
+async def _fragments(runtime: Runtime, token: FormToken) -> list[Fragment]:
     database = runtime.reads
     counts = await count_executions(database, most=MOST_COUNTED)
     running = await list_executions(
@@ -63,17 +71,25 @@ async def _fragments(runtime: Runtime) -> list[Fragment]:
     return [
         _part("running", running, counts[ExecutionStatus.RUNNING], counts[ExecutionStatus.QUEUED], MOST_COUNTED),
         _part("failures", failure_links[:_LISTED], sum(group.jobs for group in failures), since),
-        _part("waiting", (await waiting_groups(database))[:_LISTED]),
+        _part("waiting", [(group, _list_of(group)) for group in (await waiting_groups(database))[:_LISTED]]),
         _part("unserved", await _unserved_queues(runtime)),
         Fragment("home-high", render_macro("load_parts.html", "high", await _high(runtime))),
         _part("spent", spent[0] if spent else None),
-        _part("room", disk, await database_size(database)),
+        _part("room", disk, await database_size(database), token.may("/console/clean-up/run")),
     ]
 
 
 async def _high(runtime: Runtime) -> list[MachineWarning]:
     """Return the warnings of workers."""
     return warnings_of(await current_resources(runtime.database))[:_LISTED]
+
+
+def _list_of(group: WaitingGroup) -> str:
+    """Return the address of the list with the jobs of a group."""
+    # Other pending jobs wait for jobs before them; those that a person holds are on the page of their queue.
+    if group.statuses == [JobStatus.PENDING]:
+        return f"/console/queues/{quote(group.queue, safe='')}/jobs"
+    return f"/console/jobs?{urlencode({'queue': group.queue, 'status': group.statuses}, doseq=True)}"
 
 
 def _part(name: str, *args: Any) -> Fragment:

@@ -2,8 +2,9 @@
 
 from fastapi import APIRouter, Request, Response
 
-from callsheet.console.fragments import Fragment, changed_fragments, rows_of
-from callsheet.console.responses import RuntimeDep, page_response, stream_response
+from callsheet.console.fragments import Fragment, rows_of
+from callsheet.console.responses import RuntimeDep, page_response
+from callsheet.console.shared_pages import shared_stream
 from callsheet.engine.reads.intakes import list_intakes
 from callsheet.wiring import Runtime
 
@@ -21,7 +22,7 @@ async def page(request: Request, runtime: RuntimeDep) -> Response:
 @router.get("/stream")
 async def stream(request: Request, runtime: RuntimeDep) -> Response:
     """Stream the changed intakes."""
-    return stream_response(request, changed_fragments(lambda: _rows(runtime), every=_REFRESH_SECONDS))
+    return shared_stream(request, lambda _: _rows(runtime), every=_REFRESH_SECONDS)
 
 
 async def _rows(runtime: Runtime) -> list[Fragment]:

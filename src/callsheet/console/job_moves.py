@@ -7,9 +7,11 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from callsheet.console.fragments import Fragment, changed_fragments
+from callsheet.console.fragments import Fragment
 from callsheet.console.rendering import render_macro
-from callsheet.console.responses import CheckedForm, RuntimeDep, csrf_token, page_response, stream_response
+from callsheet.console.responses import CheckedForm, RuntimeDep, csrf_token, page_response
+from callsheet.console.session import FormToken
+from callsheet.console.shared_pages import shared_stream
 from callsheet.domain.errors import BadInput, NotFound, Problem, ProblemList
 from callsheet.domain.moves import Move
 from callsheet.engine.jobs.moves import (
@@ -44,8 +46,7 @@ async def queue_page(request: Request, name: str, runtime: RuntimeDep) -> Respon
 async def queue_stream(request: Request, name: str, runtime: RuntimeDep) -> Response:
     """Stream the changed jobs of a queue."""
     await _check_queue(runtime, name)
-    token = csrf_token(request)
-    return stream_response(request, changed_fragments(lambda: _rows(runtime, name, token), every=_REFRESH_SECONDS))
+    return shared_stream(request, lambda token: _rows(runtime, name, token), every=_REFRESH_SECONDS)
 
 
 @router.post("/jobs/{job_id}/moves/{move}")
@@ -95,7 +96,7 @@ def _time(text: str) -> datetime:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-async def _rows(runtime: Runtime, queue: str, token: str) -> list[Fragment]:
+async def _rows(runtime: Runtime, queue: str, token: FormToken) -> list[Fragment]:
     return [
         Fragment(f"waiting-{job.id}", render_macro("move_parts.html", "waiting_job", job, token), "", "waiting")
         for job in await next_jobs(runtime.database, queue, limit=_SHOWN_JOBS)

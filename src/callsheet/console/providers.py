@@ -6,9 +6,11 @@ from datetime import timedelta
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from callsheet.console.fragments import Fragment, changed_fragments, rows_of
+from callsheet.console.fragments import Fragment, rows_of
 from callsheet.console.rendering import render_macro
-from callsheet.console.responses import CheckedForm, RuntimeDep, csrf_token, page_response, stream_response
+from callsheet.console.responses import CheckedForm, RuntimeDep, csrf_token, page_response
+from callsheet.console.session import FormToken
+from callsheet.console.shared_pages import shared_stream
 from callsheet.domain.clock import shared_now
 from callsheet.domain.errors import NotFound
 from callsheet.engine.reads.costs import sum_costs
@@ -50,12 +52,11 @@ async def page(request: Request, runtime: RuntimeDep) -> Response:
 @router.get("/stream")
 async def stream(request: Request, runtime: RuntimeDep) -> Response:
     """Stream the changed providers and ComfyUI servers."""
-    token = csrf_token(request)
 
-    async def rows() -> list[Fragment]:
+    async def rows(token: FormToken) -> list[Fragment]:
         return [*await _rows(runtime, token), *await _server_rows(runtime)]
 
-    return stream_response(request, changed_fragments(rows, every=_REFRESH_SECONDS))
+    return shared_stream(request, rows, every=_REFRESH_SECONDS)
 
 
 @router.post("/{name}/release")
@@ -68,7 +69,7 @@ async def release(name: str, form: CheckedForm, runtime: RuntimeDep) -> Response
     return RedirectResponse("/console/providers", 303)
 
 
-async def _rows(runtime: Runtime, token: str) -> list[Fragment]:
+async def _rows(runtime: Runtime, token: FormToken) -> list[Fragment]:
     outcomes = await provider_outcomes(runtime.reads)
     held = [each.provider for each in await list_held_submissions(runtime.database, limit=_MAX_HELD)]
     found = []

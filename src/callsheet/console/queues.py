@@ -3,8 +3,10 @@
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from callsheet.console.fragments import Fragment, changed_fragments, rows_of
-from callsheet.console.responses import CheckedForm, RuntimeDep, csrf_token, page_response, stream_response
+from callsheet.console.fragments import Fragment, rows_of
+from callsheet.console.responses import CheckedForm, RuntimeDep, csrf_token, page_response
+from callsheet.console.session import FormToken
+from callsheet.console.shared_pages import shared_stream
 from callsheet.domain.errors import Problem, ProblemList
 from callsheet.engine.fleet.queues import QueueChange, change_queue
 from callsheet.engine.reads.queues import list_queues
@@ -25,8 +27,7 @@ async def page(request: Request, runtime: RuntimeDep) -> Response:
 @router.get("/stream")
 async def stream(request: Request, runtime: RuntimeDep) -> Response:
     """Stream the changed queues."""
-    token = csrf_token(request)
-    return stream_response(request, changed_fragments(lambda: _rows(runtime, token), every=_REFRESH_SECONDS))
+    return shared_stream(request, lambda token: _rows(runtime, token), every=_REFRESH_SECONDS)
 
 
 @router.post("/{name}/pause")
@@ -60,6 +61,6 @@ async def _change(runtime: Runtime, name: str, change: QueueChange) -> Response:
     return RedirectResponse("/console/queues", 303)
 
 
-async def _rows(runtime: Runtime, token: str) -> list[Fragment]:
+async def _rows(runtime: Runtime, token: FormToken) -> list[Fragment]:
     queues = await list_queues(runtime.database, runtime.catalog)
     return rows_of("fleet_parts.html", "queue", queues, "queues", token)

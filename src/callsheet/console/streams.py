@@ -2,9 +2,8 @@
 
 import asyncio
 import math
-import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
 from contextlib import aclosing
 from dataclasses import dataclass
 from uuid import UUID
@@ -14,9 +13,11 @@ from fastapi import APIRouter, Request, Response
 from callsheet.console.execution_filters import Filters
 from callsheet.console.execution_parts import execution_fragments, log_fragments
 from callsheet.console.executions import PAGE_SIZE, AskedJobs
-from callsheet.console.fragments import ChangedFragments, Fragment, RenderedFragments, changed_fragments
+from callsheet.console.fragments import ChangedFragments, Fragment, RenderedFragments
 from callsheet.console.rendering import render_macro
 from callsheet.console.responses import RuntimeDep, csrf_token, form_token, stream_response
+from callsheet.console.session import FormToken
+from callsheet.console.shared_pages import TOKEN_MARK, shared_stream
 from callsheet.console.shared_reads import SharedReads
 from callsheet.db.outages import TRANSIENT_ERRORS
 from callsheet.db.statements import sql
@@ -31,20 +32,32 @@ from callsheet.wiring import Runtime
 router = APIRouter(prefix="/console/stream")
 
 _POLL_SECONDS = 1.0
-"""Time between two reads of the list or of log lines, and the pause after a database error."""
+"""Time between two reads of the list of executions or of log lines, and the pause after a database error."""
 _GROUP_SECONDS = 0.3
 _RENDER_SECONDS = 5.0
 """Wait reasons change without an event: a page is rendered again after this time."""
 _LOG_LINES = 200
-_TOKEN_MARK = secrets.token_hex(32)
-"""Marks the place of the token of forms in pages that callers share. It is secret: no text contains it."""
 
 
 @router.get("")
 async def list_stream(request: Request, runtime: RuntimeDep, filters: Filters) -> Response:
-    """Stream the changed rows of the list."""
-    rows = _Rows(runtime, filters)
-    return stream_response(request, changed_fragments(rows.fragments, every=_POLL_SECONDS))
+    """Stream the changed rows of the list of executions."""
+
+    async def rows(token: FormToken) -> list[Fragment]:
+        del token
+        found = await list_executions(runtime.database, filters, before=None, limit=PAGE_SIZE)
+        return [
+            Fragment(f"e-{row.execution_id}", render_macro("parts.html", "row", row), "", "rows", "start")
+            for row in found
+        ]
+
+    async def newest_events() -> Hashable:
+        newest = await runtime.database.retry(lambda c: sql.newest_executions(c, limit=PAGE_SIZE), timeout=5)
+        return tuple((row["id"], row["last_event"]) for row in newest)
+
+    # With a filter, others than the newest may be listed.
+    version = newest_events if filters == ExecutionFilter() else None
+    return shared_stream(request, rows, every=_POLL_SECONDS, of=repr(filters), version=version)
 
 
 @router.get("/{execution_id}")
@@ -65,34 +78,6 @@ async def execution_stream(
         return Response(status_code=204)
     view = _View(request, runtime, execution_id, asked)
     return stream_response(request, view.messages(after_event, after_line))
-
-
-class _Rows:
-    """The first page of the list of executions."""
-
-    def __init__(self, runtime: Runtime, filters: ExecutionFilter) -> None:
-        self._runtime = runtime
-        self._filters = filters
-        self._last_events: dict[UUID, int] = {}
-        self._fragments: list[Fragment] = []
-
-    async def fragments(self) -> list[Fragment]:
-        """Return the rows, oldest first, because each new one is added above the others."""
-        if await self._may_have_changed():
-            found = await list_executions(self._runtime.database, self._filters, before=None, limit=PAGE_SIZE)
-            self._fragments = [
-                Fragment(f"e-{row.execution_id}", render_macro("parts.html", "row", row), "", "rows", "start")
-                for row in reversed(found)
-            ]
-        return self._fragments
-
-    async def _may_have_changed(self) -> bool:
-        """Return whether the newest executions have new events. With a filter, others may be listed."""
-        if self._filters != ExecutionFilter():
-            return True
-        newest = await self._runtime.database.retry(lambda c: sql.newest_executions(c, limit=PAGE_SIZE), timeout=5)
-        known, self._last_events = self._last_events, {row["id"]: row["last_event"] for row in newest}
-        return known != self._last_events
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +113,7 @@ class _View:
         self._asked = asked
         self._token = str(csrf_token(request))
         self._shared: SharedReads = request.app.state.shared_reads
-        self._marked = form_token(request, _TOKEN_MARK)
+        self._marked = form_token(request, TOKEN_MARK)
         self._key = (execution_id, asked.root, asked.after, *(asked.statuses or ()))
         self._scopes = frozenset(request.state.caller.scopes)
         self._changed = ChangedFragments()
@@ -145,7 +130,7 @@ class _View:
                     if rendered_at == -math.inf and page.last_event == after_event:
                         self._changed.skip(page.parts)
                     for data in self._changed.changes(page.parts):
-                        yield f"id: {page.last_event}\ndata: {data.replace(_TOKEN_MARK, self._token)}\n\n"
+                        yield f"id: {page.last_event}\ndata: {data.replace(TOKEN_MARK, self._token)}\n\n"
                     shown, rendered_at = page.last_event, time.monotonic()
                     ended = page.ended
                 log = await self._log(after_line)

@@ -5,9 +5,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
-from pydantic import BeforeValidator
 
-from callsheet.console.execution_filters import query_of
+from callsheet.console.filter_fields import OR_NONE, IdField, query_of
 from callsheet.console.responses import CheckedForm, RuntimeDep, page_response
 from callsheet.notify.deliveries import DeliveryFilter, DeliveryStatus, get_delivery, list_deliveries, resend
 from callsheet.notify.endpoints import EndpointChange, change_endpoint, list_endpoints, send_test
@@ -16,15 +15,14 @@ router = APIRouter(prefix="/console/webhooks")
 
 _PAGE_SIZE = 50
 _STATUSES = ("pending", "delivered", "failed")
-_Empty = BeforeValidator(lambda value: value or None)
 
 
 @router.get("")
 async def page(
     request: Request,
     runtime: RuntimeDep,
-    endpoint: Annotated[UUID | None, _Empty] = None,
-    status: Annotated[DeliveryStatus | None, _Empty] = None,
+    endpoint: IdField = None,
+    status: Annotated[DeliveryStatus | None, OR_NONE] = None,
     before: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
 ) -> Response:
     """Show the endpoints, and a page of deliveries, newest first."""

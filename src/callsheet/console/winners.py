@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -14,7 +14,7 @@ from callsheet.ads.winners.creatives import embedded_text
 from callsheet.ads.winners.filters import WinnerFilter, read_filter
 from callsheet.ads.winners.reads import reader
 from callsheet.ads.winners.search import MAX_OFFSET, WinnerPage, WinnerQuery, search_winners
-from callsheet.console.execution_filters import query_of
+from callsheet.console.filter_fields import OR_NONE, in_utc, query_of
 from callsheet.console.responses import RuntimeDep, check_token, page_response
 from callsheet.domain.errors import BadInput, NotConfigured, NotFound
 from callsheet.embeddings.engines import find_embedder
@@ -25,7 +25,6 @@ router = APIRouter(prefix="/console/winners")
 
 _PAGE_SIZE = 20
 _CHUNK = 64 * 1024
-_OrNone = BeforeValidator(lambda value: value or None)
 _Words = Annotated[str, Query(max_length=2000)]
 
 
@@ -48,8 +47,8 @@ class SearchForm:
             tags=_parts(self.tags),
             attributes=_parts(self.attributes),
             metrics=_parts(self.metrics),
-            indexed_after=_in_utc(self.indexed_after),
-            indexed_before=_in_utc(self.indexed_before),
+            indexed_after=in_utc(self.indexed_after),
+            indexed_before=in_utc(self.indexed_before),
         )
 
 
@@ -57,11 +56,11 @@ async def _form(
     tags: _Words = "",
     attributes: _Words = "",
     metrics: _Words = "",
-    indexed_after: Annotated[datetime | None, _OrNone, Query(alias="indexedAfter")] = None,
-    indexed_before: Annotated[datetime | None, _OrNone, Query(alias="indexedBefore")] = None,
+    indexed_after: Annotated[datetime | None, OR_NONE, Query(alias="indexedAfter")] = None,
+    indexed_before: Annotated[datetime | None, OR_NONE, Query(alias="indexedBefore")] = None,
     tenant: Annotated[Identifier, BeforeValidator(lambda value: value or DEFAULT_TENANT)] = DEFAULT_TENANT,
-    q: Annotated[str | None, Query(max_length=5000), _OrNone] = None,
-    like: Annotated[Identifier | None, _OrNone] = None,
+    q: Annotated[str | None, Query(max_length=5000), OR_NONE] = None,
+    like: Annotated[Identifier | None, OR_NONE] = None,
 ) -> SearchForm:
     return SearchForm(tags, attributes, metrics, indexed_after, indexed_before, tenant, q, like)
 
@@ -139,8 +138,3 @@ async def _chunks(fields: Mapping[str, Any]) -> AsyncIterator[bytes]:
 
 def _parts(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _in_utc(at: datetime | None) -> datetime | None:
-    """Return a time with a zone. Fields of forms have none, and mean UTC."""
-    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at

@@ -6,13 +6,15 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from callsheet.console.fragments import Fragment, changed_fragments
+from callsheet.console.fragments import Fragment
 from callsheet.console.load_chart import HEIGHT, WIDTH, chart_lines
 from callsheet.console.rendering import render_macro
-from callsheet.console.responses import CheckedForm, RuntimeDep, csrf_token, page_response, stream_response
+from callsheet.console.responses import CheckedForm, RuntimeDep, csrf_token, page_response
+from callsheet.console.session import FormToken
+from callsheet.console.shared_pages import shared_stream
 from callsheet.domain.clock import shared_now
 from callsheet.domain.errors import Problem, ProblemList
-from callsheet.engine.fleet.worker_lanes import set_lanes
+from callsheet.engine.fleet.worker_lanes import reset_lanes, set_lanes
 from callsheet.engine.fleet.worker_stop import drain_worker, stop_worker
 from callsheet.engine.reads.overview import RunningJob, running_jobs
 from callsheet.engine.reads.resources import resource_histories
@@ -40,20 +42,27 @@ async def page(request: Request, runtime: RuntimeDep) -> Response:
 @router.get("/stream")
 async def stream(request: Request, runtime: RuntimeDep) -> Response:
     """Stream the changed workers."""
-    token = csrf_token(request)
-    return stream_response(request, changed_fragments(lambda: _rows(runtime, token), every=_REFRESH_SECONDS))
+    return shared_stream(request, lambda token: _rows(runtime, token), every=_REFRESH_SECONDS)
 
 
 @router.get("/load/stream")
 async def stream_load(request: Request, runtime: RuntimeDep) -> Response:
     """Stream the changed charts."""
-    return stream_response(request, changed_fragments(lambda: _charts(runtime), every=_REFRESH_CHARTS_SECONDS))
+    return shared_stream(request, lambda _: _charts(runtime), every=_REFRESH_CHARTS_SECONDS)
 
 
 @router.post("/{worker_id}/lanes")
 async def change_lanes(worker_id: UUID, form: CheckedForm, runtime: RuntimeDep) -> Response:
     """Change the slots of lanes. Running jobs continue."""
     await set_lanes(runtime.database, worker_id, _lanes(form))
+    return RedirectResponse("/console/workers", 303)
+
+
+@router.post("/{worker_id}/reset-lanes")
+async def reset(worker_id: UUID, form: CheckedForm, runtime: RuntimeDep) -> Response:
+    """Give a worker the lanes of its settings again, and forget those that were set by hand for its name."""
+    del form
+    await reset_lanes(runtime.database, worker_id)
     return RedirectResponse("/console/workers", 303)
 
 
@@ -86,7 +95,7 @@ def _lanes(form: dict[str, str]) -> dict[str, int]:
     return {queue: int(text) for queue, text in given.items()}
 
 
-async def _rows(runtime: Runtime, token: str) -> list[Fragment]:
+async def _rows(runtime: Runtime, token: FormToken) -> list[Fragment]:
     jobs: dict[UUID | None, list[RunningJob]] = defaultdict(list)
     for job in await running_jobs(runtime.database):
         jobs[job.worker_id].append(job)

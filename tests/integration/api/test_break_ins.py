@@ -300,7 +300,7 @@ async def _text_of(api, path):
         async with asyncio.timeout(2), api.client.stream("GET", path) as response:
             async for line in response.aiter_lines():
                 if line.startswith("data: "):
-                    messages.append(json.loads(line[6:])["html"])
+                    messages.append(json.loads(line[6:]).get("html", ""))
     except TimeoutError:
         pass
     # No intake runs here.

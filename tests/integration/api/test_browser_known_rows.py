@@ -61,6 +61,29 @@ async def _job(page, scene):  # noqa: F811
     await expect(page.get_by_role("heading", name="Result")).to_be_visible()
 
 
+@row("jobs by status, newest first")
+async def _jobs(page, scene):  # noqa: F811
+    await page.goto("/console/jobs")
+    await page.get_by_role("checkbox", name="failed").check()
+    await page.get_by_role("button", name="Show").click()
+    await page.wait_for_url("**/console/jobs?status=failed*")
+    await expect(page.locator("#rows tr")).to_have_count(1)
+    await page.locator("#rows").get_by_role("link", name="clip").click()
+    await page.wait_for_url("**/jobs/*")
+
+
+@row("clean jobs of a status")
+async def _clean(page, scene):  # noqa: F811
+    await page.goto("/")
+    await page.get_by_role("link", name="What a clean-up would delete").click()
+    await expect(page.locator("main")).to_contain_text("Room gained")
+    await expect(page.locator("#orphans")).to_contain_text("2 orphaned files")
+    await page.get_by_role("button", name="Delete these files").click()
+    await expect(page.locator("#orphans .status")).to_have_text(re.compile("delet(ing|ed)"))
+    await page.get_by_role("button", name="Delete them now").click()
+    await page.wait_for_url("**/console/schedules/clean-up")
+
+
 @row("retry all, remove all in a status")
 async def _everything(page, scene):  # noqa: F811
     for status, name, heading in (
@@ -166,6 +189,8 @@ async def _workers(page, scene):  # noqa: F811
     await worker.get_by_label("light").fill("7")
     await worker.get_by_role("button", name="Set slots").click()
     await expect(worker.get_by_label("light")).to_have_value("7")
+    await worker.get_by_role("button", name="Reset slots").click()
+    await expect(worker.get_by_label("light")).to_have_value("4")
     await expect(worker.get_by_role("button", name="Drain")).to_be_enabled()
     await expect(worker.get_by_role("button", name="Stop")).to_be_enabled()
 
@@ -180,6 +205,10 @@ async def _search(page, scene):  # noqa: F811
     await page.goto("/executions?errorCode=content_refused")
     await expect(page.locator("[name=errorCode]")).to_have_value("content_refused")
     for name in ("status", "operation", "queue", "createdAfter", "createdBefore"):
+        await expect(page.locator(f"form[role=search] [name={name}]")).to_be_visible()
+    await page.goto("/console/jobs?errorCode=content_refused")
+    await expect(page.locator("#rows tr")).to_have_count(1)
+    for name in ("operation", "queue", "errorCode", "execution", "createdAfter", "createdBefore"):
         await expect(page.locator(f"form[role=search] [name={name}]")).to_be_visible()
 
 
@@ -205,6 +234,8 @@ async def _reasons(page, scene):  # noqa: F811
     await expect(page.locator("#job-table")).to_contain_text("queue_paused")
     await page.goto("/")
     await expect(page.locator("#home-waiting")).to_contain_text("queue_paused")
+    await page.locator("#home-waiting li").filter(has_text="queue_paused").get_by_role("link").click()
+    await expect(page.get_by_role("row", name=re.compile("^sheet"))).to_contain_text("queue_paused")
 
 
 @row("signal from a person")

@@ -41,7 +41,7 @@ async def test_the_page_of_a_job_has_its_runs_error_and_log(working):
 
     assert text.count('<th scope="row">attempt 1</th>') == 1 and text.count('<th scope="row">attempt 2</th>') == 1
     assert "failed on purpose" in text and "1 of " in text
-    assert f"/executions?queue={QUEUE}" in text and f"/executions/{ended['executionId']}" in text
+    assert f"/console/jobs?queue={QUEUE}" in text and f"/executions/{ended['executionId']}" in text
     assert "no &lt;b&gt;lamp" in broken and "<summary>Traceback</summary>" in surprised
     assert "Retry</button>" in broken
     assert (await working.client.get("/jobs/01a22757-bc21-756d-8add-4eeb031c706c")).status_code == 404

@@ -1,7 +1,9 @@
 """The pages of home, queues, workers, providers, intakes, webhooks and artifacts, and their actions."""
 
 import asyncio
+import html
 import json
+import re
 
 from callsheet.comfyui.drain import set_drained
 from callsheet.comfyui.health import check_servers
@@ -26,10 +28,13 @@ async def test_the_home_page_leads_to_what_runs_waits_and_failed(working):
     assert "no &lt;i&gt;lamp" in text
     assert "<code>no_worker</code>" in text
     assert 'href="/console/queues#queues-test">No worker serves test</a>' in text
-    assert "/executions?queue=test&amp;status=queued&amp;status=running" in text
-    behind = text.partition(f"errorCode={code}")
-    query = behind[0].rpartition('href="')[2] + behind[1] + behind[2].partition('"')[0]
-    assert failed in await page(working, query.replace("&amp;", "&"))
+    lists = [html.unescape(each) for each in re.findall('href="(/console/jobs[?][^"]+)"', text)]
+    assert [each for each in lists if f"errorCode={code}" in each]
+    for each in lists:
+        shown = await page(working, each)
+        waits = "queue=test" in each
+        assert (failed in shown, "no_worker" in shown) == (not waits, waits), each
+    assert len(lists) == 3, "all failures, those of the code, and what waits"
     moved = await working.client.get(f"/?before={failed}")
     assert moved.headers["location"] == f"/executions?before={failed}"
 
@@ -49,7 +54,7 @@ async def test_queues_are_paused_resumed_and_limited(api):
     async with api.client.stream("GET", "/console/queues/stream") as response, asyncio.timeout(20):
         assert (await posted("pause")).status_code == 303
         async for line in response.aiter_lines():
-            if line.startswith("data: ") and "Resume</button>" in json.loads(line[6:])["html"]:
+            if line.startswith("data: ") and "Resume</button>" in json.loads(line[6:]).get("html", ""):
                 break
     assert await queue() == (True, None)
     assert (await posted("resume")).status_code == 303
@@ -61,7 +66,7 @@ async def test_queues_are_paused_resumed_and_limited(api):
     assert (await api.client.post("/console/queues/test/pause", data={})).status_code == 401
 
 
-async def test_a_worker_is_drained_and_gets_slots_again(working):
+async def test_a_worker_is_drained_gets_slots_again_and_those_of_its_settings(working):
     worker = (await working.client.get("/api/workers")).json()["workers"][0]
     text = await page(working, "/console/workers")
     assert worker["name"] in text
@@ -71,8 +76,12 @@ async def test_a_worker_is_drained_and_gets_slots_again(working):
         assert (await working.client.post(address, data={"token": token_in(text), **fields})).status_code == 303
         return (await working.client.get("/api/workers")).json()["workers"][0]["lanes"]
 
+    assert "Reset slots" not in text
     assert await lanes_after("drain") == {"test": 0}
     assert await lanes_after("lanes", **{"lane.test": "2"}) == {"test": 2}
+    assert "Reset slots" in await page(working, "/console/workers")
+    assert await lanes_after("reset-lanes") == worker["lanes"] == {"test": 8}
+    assert "Reset slots" not in await page(working, "/console/workers")
 
 
 async def test_the_other_pages_show_artifacts_webhooks_providers_and_intakes(working):

@@ -18,9 +18,10 @@ from callsheet.domain.scopes import Scope
 from .conftest import served
 
 ID = "019ab1f0-0000-7000-8000-000000000000"
-STREAMS = (
-    "/console/stream",
-    *(f"/console/{page}/stream" for page in ("home", "queues", "workers", "workers/load", "providers", "intakes")),
+STREAMS = tuple(
+    path
+    for method, _, path in (route.partition(" ") for route in ROUTE_ACCESS)
+    if method == "GET" and path.endswith("/stream") and "{" not in path
 )
 """Answer without an end."""
 
@@ -114,7 +115,7 @@ async def test_a_key_with_the_scope_passes(locked, new_key):
     keys = {scope: bearer((await new_key(scope)).secret) for scope in Scope}
     for route, access in ROUTE_ACCESS.items():
         method, _, path = route.partition(" ")
-        if access.is_open or path.startswith(STREAMS):
+        if access.is_open or path in STREAMS:
             continue
         for scope in access.scopes | {Scope.ADMIN}:
             answer = await locked.client.request(method, url_of(path), content=b"{", headers=keys[scope])

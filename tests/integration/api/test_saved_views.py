@@ -108,17 +108,17 @@ async def test_commands_save_use_and_delete_views(working):
 
 async def test_the_list_of_the_console_saves_shows_and_deletes_views(api):
     page = (await api.client.get("/executions?status=failed&createdAfter=2026-01-01T00:00&search=")).text
-    [action] = re.findall('action="(/console/views[?][^"]*)"', page)
+    [action] = re.findall('action="(/console/views/executions[?][^"]*)"', page)
     token = re.search('name="token" value="([^"]+)"', page)[1]
     saved = await api.client.post(action.replace("&amp;", "&"), data={"token": token, "name": " My failures "})
     shown = (await api.client.get(saved.headers["location"])).text
     views = (await api.client.get("/api/views")).json()["views"]
-    nameless = await api.client.post("/console/views", data={"token": token, "name": "a/b"})
+    nameless = await api.client.post("/console/views/executions", data={"token": token, "name": "a/b"})
 
     assert views[0]["filter"] == {"status": ["failed"], "createdAfter": "2026-01-01T00:00:00Z"}
     assert re.search('aria-current="true">My failures</a>', shown)
     assert (nameless.status_code, "1 to 60 characters" in nameless.text) == (422, True)
 
-    deleted = await api.client.post("/console/views/delete", data={"token": token, "name": "My failures"})
+    deleted = await api.client.post("/console/views/executions/delete", data={"token": token, "name": "My failures"})
     assert deleted.headers["location"] == "/executions"
     assert await names(api) == []

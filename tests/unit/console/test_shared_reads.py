@@ -1,6 +1,7 @@
 """Reads that open pages share."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -71,3 +72,59 @@ async def test_pages_that_share_fragments_get_their_own_changes():
     assert first.changes(old) == []
     assert first.changes(new) == ['{"id": "b", "html": ""}', '{"id": "a", "html": "2", "in": "", "at": "end"}']
     assert second.changes(new) == first.changes(new) + new.changed({})
+
+
+async def test_a_result_is_kept_as_long_as_the_caller_says():
+    shared, source = SharedReads(), Source()
+    source.may_end.set()
+    await shared.get("a", source.read, is_fresh=lambda _: True, keep=60)
+    await shared.get("b", source.read, is_fresh=lambda _: True, keep=0)
+
+    await shared.get("a", source.read, is_fresh=lambda _: True, keep=60)
+    assert source.reads == 2
+    await shared.get("b", source.read, is_fresh=lambda _: True, keep=0)
+    assert source.reads == 3
+
+
+def rows(*names, place="end"):
+    return RenderedFragments([Fragment(name, name, "", "rows", place) for name in names])
+
+
+def shown_after(page, messages):
+    """Return the ids of a page after messages, as the script of the page applies them."""
+    for message in map(json.loads, messages):
+        if "order" in message:
+            assert set(message["order"]) <= set(page)
+            page = message["order"]
+        elif message["html"] == "":
+            page = [each for each in page if each != message["id"]]
+        elif message["id"] not in page:
+            page = [message["id"], *page] if message["at"] == "start" else [*page, message["id"]]
+    return page
+
+
+@pytest.mark.parametrize("place", ["start", "end"])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("ba", "dcba"), ("dcb", "cba"), ("cba", "ba"), ("ca", "cba"), ("abc", "cab"), ("", "ba"), ("abc", "dbe")],
+)
+def test_a_page_has_the_rows_in_their_order_after_each_change(old, new, place):
+    changed = ChangedFragments()
+
+    before = shown_after(["gone", *old], changed.changes(rows(*old, place=place))) if old else []
+    if not old:
+        changed.skip(rows())
+    after = shown_after(before, changed.changes(rows(*new, place=place)))
+
+    assert (before, after) == (list(old), list(new))
+
+
+def test_the_order_is_sent_only_when_added_rows_do_not_make_it():
+    changed = ChangedFragments()
+    changed.skip(rows("b", "a", place="start"))
+
+    added = changed.changes(rows("d", "c", "b", "a", place="start"))
+    older = changed.changes(rows("c", "b", "a", "0", place="start"))
+
+    assert [json.loads(each).get("order") for each in added] == [None, None]
+    assert json.loads(older[-1]) == {"in": "rows", "order": ["c", "b", "a", "0"]}

@@ -48,7 +48,20 @@ const add = (next, container, atStart) => {
   if (!atStart && followsEnd) container.scrollTop = container.scrollHeight;
 };
 
-const apply = ({ id, html, in: container, at }) => {
+// Removes what is not named, and moves only what is in another place: a video that is moved stops.
+const arrange = (container, order) => {
+  const named = order.map((id) => document.getElementById(id)).filter((each) => each?.parentElement === container);
+  // The head of a table has no id.
+  for (const each of [...container.children]) if (each.id && !named.includes(each)) each.remove();
+  let place = container.querySelector(":scope > [id]");
+  for (const each of named) {
+    if (each === place) place = place.nextElementSibling;
+    else container.insertBefore(each, place);
+  }
+};
+
+const apply = ({ id, html, in: container, at, order }) => {
+  if (order) return arrange(document.getElementById(container), order);
   const old = document.getElementById(id);
   if (html === "") return old?.remove();
   const next = element(html);

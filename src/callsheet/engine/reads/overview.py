@@ -11,6 +11,7 @@ from uuid import UUID
 from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.clock import shared_now
+from callsheet.domain.statuses import JobStatus
 from callsheet.domain.wait_reasons import WaitReason
 from callsheet.engine.reads.id_times import id_at
 from callsheet.engine.reads.wait_reasons import read_fleet_of, wait_reason
@@ -32,6 +33,8 @@ class WaitingGroup:
     queue: str
     reason: WaitReason
     jobs: int
+    statuses: list[JobStatus]
+    """Those that these jobs have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +87,14 @@ async def waiting_groups(database: Database) -> list[WaitingGroup]:
     async def read(connection: Connection) -> list[WaitingGroup]:
         rows = await sql.waiting_jobs(connection, limit=MOST_WAITING)
         fleet = await read_fleet_of(connection, rows)
-        groups: dict[tuple[str, str], list[WaitReason]] = defaultdict(list)
+        groups: dict[tuple[str, str], list[tuple[WaitReason, JobStatus]]] = defaultdict(list)
         for row in rows:
             if (reason := wait_reason(row, fleet, [])) is not None:
-                groups[row["queue"], reason.code].append(reason)
-        found = [WaitingGroup(queue, reasons[0], len(reasons)) for (queue, _), reasons in groups.items()]
+                groups[row["queue"], reason.code].append((reason, JobStatus(row["status"])))
+        found = [
+            WaitingGroup(queue, jobs[0][0], len(jobs), sorted({status for _, status in jobs}))
+            for (queue, _), jobs in groups.items()
+        ]
         return sorted(found, key=lambda group: -group.jobs)
 
     return await database.retry(read, timeout=5)
