@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from callsheet.domain.errors import BadParams, FFmpegFailed, Problem
 from callsheet.domain.media_source import MediaSource
-from callsheet.media.clips.straightening import straighten
+from callsheet.media.clips.straightening import encode_note, straighten
 from callsheet.media.ffmpeg.progress import format_duration
 from callsheet.media.ffmpeg.runner import FFmpeg
 from callsheet.media.normalization.normalize import normalize
@@ -51,12 +51,14 @@ async def read_media(
     *,
     original: bool = False,
     strict: bool = False,
+    facts_only: bool = False,
 ) -> MediaInfo:
     """Download an input, probe it and return the result.
 
     All operations open their inputs here. A picture that FFmpeg alone would show otherwise than viewers do is
     normalized, unless `original` is set. A file whose clock jumps, whose audio changes its format, or whose tracks play
     several pieces is rewritten, and the durations of a file that is cut off are those of what is there, with notes.
+    With `facts_only`, it is not encoded for that: the facts about it are right, but FFmpeg does not read it so.
 
     `field` is the name of its parameter, for errors. Raises BadParams if the file is not of the required kind, exceeds
     the limits of the settings, or is cut off and `strict`; BadSource if it is not allowed, SourceUnreachable if it
@@ -68,7 +70,9 @@ async def read_media(
     problems += [("cut_off", note) for note in notes if strict]
     _raise_on_problems(field, media, problems)
     media = replace(without_missing_part(media), strict=strict, notes=tuple(notes))
-    if media.normalization is None and not (original and media.edits):
+    if facts_only and (note := encode_note(media)):
+        return replace(media, notes=(*notes, note))
+    if media.normalization is None:
         media = await straighten(job.ffmpeg, media, job.dir, encode_parts, encode_pieces)
     elif not original:
         media = await normalize(media, job.ffmpeg, job.dir)

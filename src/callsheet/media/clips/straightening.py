@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-from callsheet.media.clips.edit_pieces import EncodePieces, play_pieces
+from callsheet.media.clips.edit_pieces import EncodedVideo, EncodePieces, edit_list_note, play_pieces
 from callsheet.media.clips.pcm_join import WAV_ARGS, list_input
 from callsheet.media.encoding.encoders import EncodeSettings, select_encoder
 from callsheet.media.encoding.pcm import SAMPLE_RATE
@@ -20,6 +20,7 @@ from callsheet.media.ffmpeg.runner import FFmpeg
 from callsheet.media.filters.source_frames import picture_input, picture_stream, source_frames
 from callsheet.media.probing.clock_parts import clock_parts
 from callsheet.media.probing.joined_files import joined_files
+from callsheet.media.probing.output_checks import check_stderr
 from callsheet.media.probing.probe import MediaInfo, probe_details
 from callsheet.media.probing.streams import Stream
 
@@ -30,7 +31,7 @@ _RETIMED = EncodeSettings(crf=12, preset="veryfast")
 _CHUNK = 16 * 2**20
 
 
-EncodeParts = Callable[[FFmpeg, Sequence[MediaInfo], Path], Awaitable[Path]]
+EncodeParts = Callable[[FFmpeg, Sequence[MediaInfo], Path], Awaitable[EncodedVideo]]
 """Joins videos with an encode, in a folder, and returns the file."""
 
 
@@ -48,11 +49,12 @@ async def straighten(
     is_late = media.late_frames >= _MIN_LATE_FRAMES
     if not (media.clock_jumps or media.audio_changes or media.empty_frames or cuts or media.edits or is_late):
         return media
-    if media.edits and not cuts:
-        return await play_pieces(ffmpeg, media, await asyncio.to_thread(_new_path, folder, media.path.name), encode_pieces)
     target = await asyncio.to_thread(_new_path, folder, media.path.name)
+    if media.edits and not cuts:
+        return await play_pieces(ffmpeg, media, target, encode_pieces)
     parts = await asyncio.to_thread(_write_parts, media.path, cuts, target.parent)
     note = _note(media, len(parts))
+    damage: list[str] = []
     if not media.has_video:
         await _decode(ffmpeg, parts or [media.path], target)
     elif parts:
@@ -60,7 +62,8 @@ async def straighten(
         if _fit_together(found):
             await _join_parts(ffmpeg, found, target, decode=media.audio_changes or _have_different_audio(found))
         else:
-            target = await _encode(ffmpeg, found, target, encode_parts, encode_pieces)
+            found = [replace(part, strict=media.strict) for part in found]
+            target, damage = await _encode(ffmpeg, found, target, encode_parts, encode_pieces)
             note += "; they have different formats, so that they were encoded"
     elif media.clock_jumps and media.lacks_index:
         cuts = await asyncio.to_thread(clock_parts, media.path, media.probe.format, media.clock_jumps)
@@ -70,7 +73,9 @@ async def straighten(
     else:
         args = _copy_args(media, len(media.decodable_audio), decode=media.audio_changes)
         args = await _retimed_args(ffmpeg, media) if is_late else args
-        await ffmpeg.run([*args, file_url(target)], duration=media.probe.duration)
+        report = await ffmpeg.run([*args, file_url(target)], duration=media.probe.duration)
+        decoded = is_late or media.audio_changes
+        damage = check_stderr(report.stderr, f"'{media.path.name}'", strict=media.strict) if decoded else []
     straight = await probe_details(target)
     return replace(
         straight,
@@ -78,8 +83,17 @@ async def straighten(
         chapters=media.chapters,
         strict=media.strict,
         original=media,
-        notes=(*media.notes, *([note] if note else [])),
+        notes=(*media.notes, *([note] if note else []), *damage),
     )
+
+
+def encode_note(media: MediaInfo) -> str:
+    """Return why the video of a whole file is encoded before it is used; empty if it is not."""
+    if media.edits:
+        return edit_list_note(media)
+    if media.late_frames < _MIN_LATE_FRAMES:
+        return ""
+    return f"'{media.path.name}' does not state when its frames are shown, as no AVI does; its video is encoded first"
 
 
 def _fit_together(parts: Sequence[MediaInfo]) -> bool:
@@ -106,13 +120,14 @@ def _shared_tracks(parts: Sequence[MediaInfo]) -> int:
 
 async def _encode(
     ffmpeg: FFmpeg, parts: Sequence[MediaInfo], target: Path, encode_parts: EncodeParts, encode_pieces: EncodePieces
-) -> Path:
+) -> tuple[Path, list[str]]:
+    """Join parts with an encode, and return the file and notes on damage."""
     straight = [await straighten(ffmpeg, part, target.parent, encode_parts, encode_pieces) for part in parts]
     film = await encode_parts(ffmpeg, straight, target.parent)
     for path in {each.path for each in (*parts, *straight)}:
         await asyncio.to_thread(path.unlink)
-    await asyncio.to_thread(film.rename, target)
-    return target
+    await asyncio.to_thread(film.path.rename, target)
+    return target, [f"'{target.name}': {note.split(': ', 1)[-1]}" for note in film.notes]
 
 
 def _new_path(folder: Path, name: str) -> Path:
@@ -208,8 +223,8 @@ def _note(media: MediaInfo, parts: int) -> str:
         return f"'{media.path.name}' consists of {parts} files that were put behind each other; they were joined"
     if media.clock_jumps and media.has_video:
         return f"the clock of '{media.path.name}' jumps; its parts were put behind each other"
-    if media.late_frames >= _MIN_LATE_FRAMES and media.has_video:
-        return f"'{media.path.name}' does not state when its frames are shown, as no AVI does; its video was encoded"
+    if note := encode_note(media):
+        return note
     if not (media.audio_changes or media.clock_jumps):
         return ""
     return f"the audio of '{media.path.name}' changes its format on the way; it was decoded to one format first"

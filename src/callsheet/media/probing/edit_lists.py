@@ -15,7 +15,7 @@ from callsheet.media.probing.mp4_boxes import Box, descend, read_contents
 
 _NOTHING = -1
 """The media time of an entry in which nothing is played."""
-_MAX_ENTRIES = 10_000
+_MAX_ENTRIES = 1000
 _MAX_BYTES = 16 + 20 * _MAX_ENTRIES
 
 
@@ -62,7 +62,10 @@ class EditList:
 
 
 def read_edit_lists(path: Path) -> list[EditList]:
-    """Return the edit lists of the tracks that have one. None of other formats, and of files in fragments."""
+    """Return the edit lists of the tracks that have one. None of other formats, and of files in fragments.
+
+    Raises ValueError if a list has too many entries.
+    """
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         if next(descend(file, 0, size, (b"moov", b"mvex")), None) is not None:
@@ -110,7 +113,10 @@ def _scale(file: BinaryIO, header: Box) -> int:
 def _entries(contents: bytes) -> Iterator[tuple[int, int]]:
     """Yield length and media time of each entry."""
     width = 8 if contents[:1] == b"\1" else 4
-    for number in range(min(int.from_bytes(contents[4:8], "big"), _MAX_ENTRIES)):
+    count = int.from_bytes(contents[4:8], "big")
+    if count > _MAX_ENTRIES:
+        raise ValueError(f"its edit list has {count} entries; at most {_MAX_ENTRIES} are supported")
+    for number in range(count):
         entry = contents[8 + number * (2 * width + 4) :][: 2 * width]
         if len(entry) == 2 * width:
             yield int.from_bytes(entry[:width], "big"), int.from_bytes(entry[width:], "big", signed=True)

@@ -67,6 +67,8 @@ class MediaInfo:
     """Whether its frames are coded as two fields each, so that it has more packets than frames."""
     empty_frames: int = 0
     """Frames without content, for which the one before is shown. Only in AVI."""
+    hidden_audio: frozenset[int] = frozenset()
+    """Indexes of audio streams whose edit list hides their start, which a copy into another format would play."""
     late_frames: int = 0
     """Frames by which FFmpeg shows its video too late. Only in AVI."""
     edits: Mapping[int, tuple[Piece, ...]] = field(default_factory=dict)
@@ -191,6 +193,10 @@ class MediaInfo:
         streams = [stream for stream in self.audio_streams if stream.codec is not None]
         return sorted(streams, key=lambda stream: stream.index != self.audio_index)
 
+    def can_copy_audio(self, stream: Stream, format: str) -> bool:
+        """Return whether a copy of an audio stream in a container plays the same: only MP4 can hide its start."""
+        return stream.index not in self.hidden_audio or format in ("mp4", "mov", "m4a")
+
     @property
     def audio_layout(self) -> str | None:
         """Channel layout of the audio stream that players select. None without audio."""
@@ -260,6 +266,7 @@ def _media_info(path: Path, response: dict[str, Any]) -> MediaInfo:
         tags=read_tags(response["tags"]),
         missing=response["missing"],
         audio_index=response["audio"],
+        hidden_audio=frozenset(response["hidden_audio"]),
         edits={int(index): tuple(Piece(*each) for each in pieces) for index, pieces in response["edits"].items()},
         clock_jumps=tuple(scan.get("clock_jumps", ())),
         audio_changes=response["audio_changes"] or bool(scan.get("audio_changes")),

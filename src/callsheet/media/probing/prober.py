@@ -3,9 +3,9 @@
 Run as `python prober.py FORMATS MAX_PIXELS sandboxed|open`. `sandboxed`: it can read files, and nothing else. Each line
 of stdin is a JSON object: `path`, the path of a file; `to_end`, whether the end of the file is read, too; `options` of
 the demuxer; `seconds`, the time limit; and `trusted`, whether the length in the header is known to be right. For each
-it writes one line of JSON: `{"probe": {…}, "video": {…}, "streams": […], "chapters": […], "tags": {…}, "missing": …, "edits": {…},
-"scan": {…}, "audio": …}` or `{"error": "…", "unsupported": …}`. It is run by its path, and imports little of callsheet,
-so that it starts quickly.
+it writes one line of JSON: `{"probe": {…}, "video": {…}, "streams": […], "chapters": […], "tags": {…}, "missing": …,
+"edits": {…}, "hidden_audio": […], "scan": {…}, "audio": …}` or `{"error": "…", "unsupported": …}`. It is run by its
+path, and imports little of callsheet, so that it starts quickly.
 """
 
 import hashlib
@@ -100,14 +100,9 @@ def read(request: dict[str, Any], options: dict[str, str], max_pixels: int) -> d
         response: dict[str, Any] = {"probe": facts, "video": None, "tags": dict(container.metadata)}
         response |= {"chapters": _chapters(container), "streams": [_stream(each) for each in container.streams]}
         response |= {"audio": audio.index if audio is not None else None, "scan": None, "missing": 0.0}
-        response["edits"] = {}
+        response |= {"edits": {}, "hidden_audio": _hidden_audio(container)}
         response["audio_changes"] = audio is not None and _has_several_formats(path, container, audio)
-        if audio is not None:
-            facts |= {
-                "audio_codec": audio.codec.canonical_name,
-                "audio_channels": audio.codec_context.channels,
-                "sample_rate": audio.codec_context.sample_rate,
-            }
+        facts |= {} if audio is None else _audio_facts(audio)
         if video is not None:
             facts |= _video_facts(path, container, video, max_pixels)
             response["video"] = _video_details(container, video)
@@ -115,8 +110,7 @@ def read(request: dict[str, Any], options: dict[str, str], max_pixels: int) -> d
             _apply_field_coding(_field_coding(path, options, response), response)
             response["video"]["changes"] = _has_several_formats(path, container, video)
             response["video"]["normalization"] = _normalization(path, container, video, facts, max_pixels)
-        if container.format.name.startswith("mov"):
-            _apply_edit_lists(path, container, response)
+        _apply_edit_lists(path, container, response)
         if _needs_scan(container, audio, trusted=request["trusted"]):
             with _open(path, options) as unread:
                 _apply_scan(unread, response)
@@ -149,6 +143,8 @@ def _apply_field_coding(rate: float | None, response: dict[str, Any]) -> None:
 
 def _apply_edit_lists(path: str, container: InputContainer, response: dict[str, Any]) -> None:
     """Correct the lengths of tracks that are trimmed and delayed, or that play several pieces."""
+    if not container.format.name.startswith("mov") or _is_still(container):
+        return
     lists = {each.track: each for each in read_edit_lists(Path(path))}
     tracks = [each for each in container.streams if each.type in ("video", "audio") and each.id in lists]
     found = {stream.index: lists[stream.id] for stream in tracks}
@@ -284,7 +280,13 @@ def _animation_response(path: str, animation: AnimationFacts, max_pixels: int) -
         "interlaced": False,
         "changes": False,
     }
-    video |= {"hidden": 0, "empty_frames": 0, "late_frames": 0, "field_coded": False, "base_rate": 1000 / min(animation.delays)}
+    video |= {
+        "hidden": 0,
+        "empty_frames": 0,
+        "late_frames": 0,
+        "field_coded": False,
+        "base_rate": 1000 / min(animation.delays),
+    }
     return {
         "probe": {**shared, "format": "webp_anim", "video_codec": "webp", "bit_rate": bit_rate},
         "video": {**video, "normalization": "animation"},
@@ -293,6 +295,7 @@ def _animation_response(path: str, animation: AnimationFacts, max_pixels: int) -
         "tags": {},
         "missing": 0.0,
         "edits": {},
+        "hidden_audio": [],
         "scan": None,
         "audio": None,
         "audio_changes": False,
@@ -386,6 +389,21 @@ def _hidden_frames(stream: VideoStream) -> int:
     return sum(entry.is_discard for entry in stream.index_entries)
 
 
+def _hidden_audio(container: InputContainer) -> list[int]:
+    """Return the indexes of the audio streams whose edit list hides their first packets."""
+    firsts = {stream.index: next(iter(stream.index_entries), None) for stream in container.streams.audio}
+    return [index for index, first in firsts.items() if first is not None and first.is_discard]
+
+
+def _audio_facts(stream: AudioStream) -> dict[str, Any]:
+    codec = stream.codec_context
+    return {
+        "audio_codec": stream.codec.canonical_name,
+        "audio_channels": codec.channels,
+        "sample_rate": codec.sample_rate,
+    }
+
+
 def _stream(stream: Stream) -> dict[str, Any]:
     codec = stream.codec_context
     start = stream.start_time * stream.time_base if stream.start_time and stream.time_base else None
@@ -409,7 +427,7 @@ def _stream(stream: Stream) -> dict[str, Any]:
 
 
 def _stream_duration(stream: Stream) -> float | None:
-    if (stream.duration or 0) > 0 and stream.time_base:  # that of ASF may be negative
+    if stream.duration is not None and stream.duration > 0 and stream.time_base:  # that of ASF may be negative
         return float(stream.duration * stream.time_base)
     # Matroska stores only the end of a stream, in its tags.
     tag = re.fullmatch(r"(\d{1,9}):(\d\d):(\d\d(?:\.\d{1,12})?)", stream.metadata.get("DURATION", ""))
@@ -518,8 +536,8 @@ def _is_cover(stream: VideoStream) -> bool:
 def _duration(container: InputContainer) -> float | None:
     if container.duration:
         return container.duration / av.time_base
-    lengths = [s.duration * s.time_base for s in container.streams if (s.duration or 0) > 0 and s.time_base]
-    return float(max(lengths)) if lengths else None
+    lengths = [s.duration * s.time_base for s in container.streams if s.duration and s.time_base]
+    return float(max(lengths)) if lengths and max(lengths) > 0 else None
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:

@@ -25,7 +25,9 @@ def wrong_segment_indexes(path: Path) -> list[Box]:
     with path.open("rb") as file:
         for box in indexes:
             file.seek(box.start)
-            if any(place < size and place not in starts for place in _places(box, file.read(min(box.size, _MAX_BYTES)))):
+            if any(
+                place < size and place not in starts for place in _places(box, file.read(min(box.size, _MAX_BYTES)))
+            ):
                 return indexes
     return []
 
