@@ -1,29 +1,44 @@
-from ..clips import X264,TO_BT709
-from ..film_recipes import changing, film
+"""Films whose picture is cropped, colored or shaped otherwise from the middle on, while its stored size may stay."""
+
+from pathlib import Path
+
+from ..clips import X264, Clips, Recipe
+from ..film_recipes import changing, join
 from ..table import FILTERED, Row
-_SPS="h264_metadata="
-def cropped(suffix, first, second, audio="aac", size="96x64", filters="pad=96:80:0:0"):
-    """halves: second cropped by SPS"""
-def with_bsf(suffix, firstopts, secondopts, bsf2, audio="mp2"):
-    def make(clips, path):
-        a=clips.film(clips.part(f"0.{suffix}"), X264, audio, seconds=1, **firstopts)
-        raw=clips.film(clips.part(f"raw.{suffix}"), X264, audio, seconds=1, **secondopts)
-        clips.copy(raw, clips.part(f"1.{suffix}"), "-bsf:v", bsf2)
-        (clips.folder/"list.txt").write_text("".join(f"file {n}.{suffix}\nduration 1\n" for n in (0,1)))
-        clips.run("-f","concat","-i","list.txt","-c","copy",path)
+
+_SIZE = {"size": (96, 64), "skip": FILTERED}
+_BT601 = {
+    "colors": "scale=out_color_matrix=bt601:out_range=tv",
+    "tags": "-colorspace smpte170m -color_primaries smpte170m -color_trc smpte170m -color_range tv",
+}
+_WIDE = {"size": "66x64", "filters": "setsar=16/11"}
+
+
+def _cropped(suffix: str, audio: str, first: str, second: str, cropping: str) -> Recipe:
+    """Two halves in one stream, each with its filters. The headers of the second one crop it."""
+
+    def make(clips: Clips, path: Path) -> None:
+        for number, filters in enumerate((first, second)):
+            half = clips.part(f"{number}.{suffix}")
+            clips.film(half, X264, audio, seconds=1, size="96x64", filters=filters)
+        clips.copy(half, clips.part(f"cropped.{suffix}"), "-bsf:v", f"h264_metadata={cropping}")
+        join(clips, path, [f"0.{suffix}", f"cropped.{suffix}"])
+
     return make
-_601={"colors":"scale=out_color_matrix=bt601:out_range=tv","tags":"-colorspace smpte170m -color_primaries smpte170m -color_trc smpte170m -color_range tv"}
-_PAD={"size":"96x64","filters":"pad=96:80:0:0:color=gray"}
-ROWS=(
- Row("crop-no-size.ts", with_bsf("ts", {"size":"96x64"}, _PAD, "h264_metadata=crop_bottom=16"), size=(96,64)),
- Row("crop-no-size.mkv", with_bsf("mkv", {"size":"96x64"}, _PAD, "h264_metadata=crop_bottom=16","aac"), size=(96,64)),
- Row("crop-shift.ts", with_bsf("ts", {"size":"96x64","filters":"pad=96:80:0:0:color=gray"}, {"size":"96x64","filters":"pad=96:80:0:16:color=gray"}, "h264_metadata=crop_top=16"), size=(96,80), corners=()),
- Row("crop-size.ts", with_bsf("ts", {"size":"96x64"}, {"size":"96x64"}, "h264_metadata=crop_bottom=16:crop_right=24"), size=(96,64)),
- Row("matrix.ts", changing("ts", {}, _601, "mp2")),
- Row("matrix-first.ts", changing("ts", _601, {}, "mp2")),
- Row("matrix.mkv", changing("mkv", {}, _601, "aac")),
- Row("sar.mkv", changing("mkv", {"size":"96x64"}, {"size":"66x64","filters":"setsar=16/11"}, "aac"), size=(96,64)),
- Row("sar-h264.ts", changing("ts", {"size":"96x64"}, {"size":"66x64","filters":"setsar=16/11"}, "mp2"), size=(96,64)),
- Row("sar-first.ts", changing("ts", {"size":"66x64","filters":"setsar=16/11"}, {"size":"96x64"}, "mp2"), size=(96,64)),
- Row("sar-same.flv", changing("flv", {"size":"66x64","hertz":44100,"filters":"setsar=16/11"}, {"size":"66x64","hertz":44100}, "aac"), size=(96,64), corners=()),
+
+
+ROWS = (
+    Row("cropped-below.ts", _cropped("ts", "mp2", "null", "pad=96:80:0:0:gray", "crop_bottom=16"), **_SIZE),
+    Row("cropped-below.mkv", _cropped("mkv", "aac", "null", "pad=96:80:0:0:gray", "crop_bottom=16"), **_SIZE),
+    Row(
+        "cropped-smaller.ts",
+        _cropped("ts", "mp2", "null", "null", "crop_bottom=16:crop_right=24"),
+        size=(96, 64),
+        corners=(),
+        skip=FILTERED,
+    ),
+    Row("matrix.ts", changing("ts", {}, _BT601, "mp2"), skip=FILTERED),
+    Row("matrix-first.mkv", changing("mkv", _BT601, {}, "aac"), skip=FILTERED),
+    Row("pixel-aspect.mkv", changing("mkv", {"size": "96x64"}, _WIDE, "aac"), size=(96, 64), corners=(), skip=FILTERED),
+    Row("wide-first.ts", changing("ts", _WIDE, {"size": "96x64"}, "mp2"), **_SIZE),
 )

@@ -66,8 +66,8 @@ async def play_pieces(ffmpeg: FFmpeg, media: MediaInfo, target: Path, encode_pie
         outputs = []
     for number, stream in enumerate(tracks):
         sound = target.with_name(f"track{number:02d}.wav")
-        heard = replace(samples, audio_index=stream.index)
-        damage = await _write_sound(ffmpeg, heard, available[stream.index], sound, f"'{media.path.name}'")
+        track = replace(samples, audio_index=stream.index)
+        damage = await _write_sound(ffmpeg, track, available[stream.index], sound, f"'{media.path.name}'")
         notes |= dict.fromkeys(damage)
         args += ["-itsoffset", f"{_delay(pieces[stream.index]) - first:.6f}", *media_input(sound)]
         outputs += ["-map", f"{number + media.has_video}:a", *_track_args(number, stream, media)]
@@ -138,8 +138,8 @@ async def _write_sound(
     notes: list[str] = []
     for number, (piece, (first, last)) in enumerate(zip(pieces, pairwise(borders), strict=True)):
         parts.append(target.with_name(f"{target.stem}-{number:05d}.w64"))
-        heard = None if piece.start is None else source
-        args = pcm_range_args(heard, parts[-1], count=last - first, start=piece.start or 0.0, layout=layout)
+        track = None if piece.start is None else source
+        args = pcm_range_args(track, parts[-1], count=last - first, start=piece.start or 0.0, layout=layout)
         report = await ffmpeg.run(args)
         notes += check_stderr(report.stderr, subject, strict=source.strict)
     await ffmpeg.run([*await list_input(target.parent, parts), *WAV_ARGS, file_url(target)], read=parts)
