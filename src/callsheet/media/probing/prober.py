@@ -52,6 +52,9 @@ _FRAMED_AUDIO = {"mp2", "mp3", "ac3", "eac3", "dts", "aac_latm"}
 """Codecs whose frames state their own format, which may therefore change within a stream of Matroska."""
 _SLACK = 0.01
 """Seconds by which a track may be longer than its edit list, which is stated in coarser units."""
+_LOSSLESS = frozenset({"flac", "alac"})
+_LONGEST_PRIMING = 0.11
+"""Seconds of silence that encoders of lossy audio put before it. Copies keep it, as everywhere else."""
 _UNKNOWN_FRAMES = 2**30
 """Frames that an AVI states whose header was written before their number was known."""
 _MAX_FLAC = 64 * 2**20
@@ -390,9 +393,17 @@ def _hidden_frames(stream: VideoStream) -> int:
 
 
 def _hidden_audio(container: InputContainer) -> list[int]:
-    """Return the indexes of the audio streams whose edit list hides their first packets."""
-    firsts = {stream.index: next(iter(stream.index_entries), None) for stream in container.streams.audio}
-    return [index for index, first in firsts.items() if first is not None and first.is_discard]
+    """Return the indexes of the audio streams whose edit list hides more than what their encoder put before them."""
+    return [stream.index for stream in container.streams.audio if _hides_start(stream)]
+
+
+def _hides_start(stream: AudioStream) -> bool:
+    first = next(iter(stream.index_entries), None)
+    if first is None or not first.is_discard or stream.time_base is None:
+        return False
+    name = stream.codec.canonical_name
+    priming = 0.0 if name.startswith("pcm_") or name in _LOSSLESS else _LONGEST_PRIMING
+    return float(first.timestamp * stream.time_base) < -priming
 
 
 def _audio_facts(stream: AudioStream) -> dict[str, Any]:
