@@ -158,7 +158,12 @@ def _copy_format(stream: Stream) -> AudioFormat:
 
 
 def _is_stream_copy(source: MediaInfo, stream: Stream, params: ExtractAudioParams, format: AudioFormat) -> bool:
-    whole = params.start == 0 and params.duration is None and source.stream_delay(stream) < _MIN_DELAY
+    whole = (
+        source.can_copy_audio(stream, format)
+        and params.start == 0
+        and params.duration is None
+        and source.stream_delay(stream) < _MIN_DELAY
+    )
     requested = (params.channels, params.sample_rate, params.bitrate)
     return whole and stream.codec in _FORMATS[format].stream_copy_codecs and all(value is None for value in requested)
 

@@ -9,14 +9,15 @@ from typing import Literal, Protocol
 
 from callsheet.domain.errors import BadParams, FFmpegFailed, Problem
 from callsheet.domain.media_source import MediaSource
-from callsheet.media.clips.straightening import straighten
+from callsheet.media.clips.straightening import encode_note, straighten
 from callsheet.media.ffmpeg.progress import format_duration
 from callsheet.media.ffmpeg.runner import FFmpeg
 from callsheet.media.normalization.normalize import normalize
 from callsheet.media.probing.cut_off import cut_off_notes, without_missing_part
 from callsheet.media.probing.mp4_boxes import incomplete_fragment
 from callsheet.media.probing.probe import MediaInfo, probe_details
-from callsheet.media.rendering.part_encode import encode_parts
+from callsheet.media.probing.segment_index import write_without_segment_indexes, wrong_segment_indexes
+from callsheet.media.rendering.part_encode import encode_parts, encode_pieces
 from callsheet.settings import Settings
 
 RequiredMedia = Literal["video", "image", "audio", "media"]
@@ -50,12 +51,14 @@ async def read_media(
     *,
     original: bool = False,
     strict: bool = False,
+    facts_only: bool = False,
 ) -> MediaInfo:
     """Download an input, probe it and return the result.
 
     All operations open their inputs here. A picture that FFmpeg alone would show otherwise than viewers do is
-    normalized, unless `original` is set. A file whose clock jumps or whose audio changes its format is rewritten, and
-    the durations of a file that is cut off are those of what is there, with notes.
+    normalized, unless `original` is set. A file whose clock jumps, whose audio changes its format, or whose tracks play
+    several pieces is rewritten, and the durations of a file that is cut off are those of what is there, with notes.
+    With `facts_only`, it is not encoded for that: the facts about it are right, but FFmpeg does not read it so.
 
     `field` is the name of its parameter, for errors. Raises BadParams if the file is not of the required kind, exceeds
     the limits of the settings, or is cut off and `strict`; BadSource if it is not allowed, SourceUnreachable if it
@@ -67,8 +70,10 @@ async def read_media(
     problems += [("cut_off", note) for note in notes if strict]
     _raise_on_problems(field, media, problems)
     media = replace(without_missing_part(media), strict=strict, notes=tuple(notes))
+    if facts_only and (note := encode_note(media)):
+        return replace(media, notes=(*notes, note))
     if media.normalization is None:
-        media = await straighten(job.ffmpeg, media, job.dir, encode_parts)
+        media = await straighten(job.ffmpeg, media, job.dir, encode_parts, encode_pieces)
     elif not original:
         media = await normalize(media, job.ffmpeg, job.dir)
     # The first of several joined files may have no audio.
@@ -84,21 +89,36 @@ def _raise_on_problems(field: str, media: MediaInfo, problems: Iterable[tuple[st
 
 
 async def _probe(job: MediaContext, path: Path) -> MediaInfo:
-    """Return the facts about a file, read to its end; those about its whole fragments if it ends inside of one."""
+    """Return the facts about a file, read to its end; those about its whole fragments if it ends inside of one.
+
+    A segment index that leads to no fragment is left out.
+    """
+    if indexes := await asyncio.to_thread(wrong_segment_indexes, path):
+        copy = await asyncio.to_thread(_fragments_path, job, path)
+        await asyncio.to_thread(write_without_segment_indexes, path, copy, indexes)
+        path = copy
     try:
         return await probe_details(path, to_end=True)
     except FFmpegFailed:
         start = await asyncio.to_thread(incomplete_fragment, path)
         if start is None:
             raise
-    copy = job.dir / "fragments" / path.name
+    copy = await asyncio.to_thread(_fragments_path, job, path)
     await asyncio.to_thread(_copy_start, path, copy, start)
     note = f"'{path.name}' is cut off: its last fragment is incomplete"
     return replace(await probe_details(copy, to_end=True), notes=(note,))
 
 
+def _fragments_path(job: MediaContext, path: Path) -> Path:
+    """Return a path of this file name in a new folder: the name is part of messages."""
+    number = 1
+    while (folder := job.dir / f"fragments{number:03d}").exists():
+        number += 1
+    folder.mkdir()
+    return folder / path.name
+
+
 def _copy_start(path: Path, copy: Path, size: int) -> None:
-    copy.parent.mkdir(exist_ok=True)
     shutil.copyfile(path, copy)
     with copy.open("r+b") as file:
         file.truncate(size)

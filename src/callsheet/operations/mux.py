@@ -130,8 +130,8 @@ async def mux(job: Context, params: MuxParams) -> MuxResult:
     subtitles = [await _subtitle_input(job, number, track, format) for number, track in enumerate(params.subtitles)]
     index = await read_frame_index(job.ffmpeg, video)
     frames, seconds = _end(params, video, audio, index)
-    max_frames = frames if frames < len(index) else None
-    command = MuxCommand(video, format, audio, subtitles, seconds, max_frames)
+    max_packets = index.packets_before(frames) if frames < len(index) else None
+    command = MuxCommand(video, format, audio, subtitles, seconds, max_packets)
     output = job.dir / f"film.{format}"
     report = await job.ffmpeg.run(
         command.args(output), duration=seconds, on_progress=progress_callback(job), cwd=job.dir
@@ -161,7 +161,7 @@ async def _audio_inputs(job: Context, params: MuxParams, video: MediaInfo, forma
     if params.keep_audio or not params.audio:
         for stream in sorted(video.audio_streams, key=lambda stream: stream.index != video.audio_index):
             tags = TrackTags(stream.language, stream.title, _is_default(None, inputs, params))
-            copied = accepts_audio_codec(format, stream.codec)
+            copied = accepts_audio_codec(format, stream.codec) and video.can_copy_audio(stream, format)
             inputs.append(AudioInput(video, stream, tags, from_video=True, stream_copy=copied))
     for number, track in enumerate(params.audio):
         source = await read_media(job, track.src, f"audio[{number}].src", "audio", strict=params.strict)
@@ -169,6 +169,7 @@ async def _audio_inputs(job: Context, params: MuxParams, video: MediaInfo, forma
         tags = TrackTags(track.language or stream.language, track.title, _is_default(track, inputs, params))
         # A negative offset and a volume need decoded samples.
         copied = track.volume == 1 and track.offset >= 0 and accepts_audio_codec(format, stream.codec)
+        copied = copied and source.can_copy_audio(stream, format)
         inputs.append(AudioInput(source, stream, tags, False, copied, offset=track.offset, volume=track.volume))
     return inputs
 

@@ -64,7 +64,8 @@ class ProbeResult(Probe):
 @operation("probe", queue="preview", timeout=timedelta(minutes=5), needs={"ffmpeg"})
 async def probe(job: Context, params: ProbeParams) -> ProbeResult:
     """Return the properties of a media file: streams, sizes, rates, colors, tags and chapters."""
-    media = await read_media(job, params.src, "src", original=True)
+    facts_only = not (params.loudness or params.count_frames)
+    media = await read_media(job, params.src, "src", original=True, facts_only=facts_only)
     given = media.original or media
     probe = given.probe.model_copy(update={"duration": media.probe.duration})
     facts = {key: value for key, value in probe.model_dump(by_alias=False).items() if value is not None}

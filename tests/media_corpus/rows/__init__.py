@@ -1,7 +1,21 @@
 """The rows of the corpus, by what is odd about their files."""
 
 from ..table import Row
-from . import changes, clocks, colors, containers, damage, interlacing, lengths, sounds, streams, timing
+from . import (
+    changes,
+    clocks,
+    colors,
+    containers,
+    damage,
+    edits,
+    interlacing,
+    lengths,
+    picture_changes,
+    recordings,
+    sounds,
+    streams,
+    timing,
+)
 
 ROWS: tuple[Row, ...] = (
     *containers.ROWS,
@@ -14,4 +28,7 @@ ROWS: tuple[Row, ...] = (
     *colors.ROWS,
     *timing.ROWS,
     *damage.ROWS,
+    *edits.ROWS,
+    *recordings.ROWS,
+    *picture_changes.ROWS,
 )

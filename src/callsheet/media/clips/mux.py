@@ -71,8 +71,8 @@ class MuxCommand:
     subtitles: Sequence[SubtitleInput]
     seconds: float
     """Duration of the output."""
-    max_frames: int | None = None
-    """Number of video frames to keep. None: all."""
+    max_packets: int | None = None
+    """Number of video packets to keep: of frames, or of fields. None: all."""
 
     def args(self, output: Path) -> list[str]:
         """Return the FFmpeg arguments."""
@@ -83,8 +83,8 @@ class MuxCommand:
         for subtitle in self.subtitles:
             args += subtitle_input(subtitle.file)
         args += ["-map", f"0:{self.video.video_index}", "-c:v", "copy"]
-        # -frames:v also ends the audio.
-        args += ["-frames:v", str(self.max_frames)] if self.max_frames is not None else []
+        # -frames:v counts packets, and also ends the audio.
+        args += ["-frames:v", str(self.max_packets)] if self.max_packets is not None else []
         for number, track in enumerate(self.audio):
             args += self._audio_output(number, track, 0 if track.from_video else 1 + added.index(track))
         for number, subtitle in enumerate(self.subtitles):

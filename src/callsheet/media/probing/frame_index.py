@@ -1,8 +1,8 @@
 """The frames of a video in presentation order, listed without decoding."""
 
 from bisect import bisect_left
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from math import inf
 
@@ -29,6 +29,8 @@ class FrameIndex:
     """Numbers of the key frames that a part can start with, without frames from before."""
     clean_ends: tuple[int, ...]
     """Frame counts after which the video can be cut off without losing an earlier frame."""
+    packets: Mapping[int, int] = field(default_factory=dict)
+    """Packets before each of the clean ends, if there are more packets than frames."""
 
     def __len__(self) -> int:
         return len(self.times)
@@ -48,6 +50,10 @@ class FrameIndex:
         """Return the number of frames to keep so that the video ends near a time."""
         return min(self.clean_ends, key=lambda number: abs(self.time_of(number) - Fraction(time)))
 
+    def packets_before(self, frame: int) -> int:
+        """Return the number of packets of the frames before one of the clean ends."""
+        return self.packets.get(frame, frame)
+
     def time_of(self, frame: int) -> Fraction:
         """Return the start time of a frame. For the number after the last frame, it is the end of the video."""
         return self.times[frame] if frame < len(self.times) else self.length
@@ -65,11 +71,8 @@ async def read_frame_index(ffmpeg: FFmpeg, media: MediaInfo) -> FrameIndex:
 
     Raises FFmpegFailed if the file has no timestamps, or is far longer than its stated duration.
     """
-    lines = await _list_packets(ffmpeg, media)
-    time_base = next((Fraction(line.split(":", 1)[1].strip()) for line in lines if line.startswith("#tb 0:")), None)
-    packets = [*_parse_packets(lines)]
-    if time_base is None or not packets:
-        raise FFmpegFailed(f"'{media.path.name}': the video has no timestamps")
+    # Of two fields in two packets, only the decoder knows that they belong together.
+    packets, time_base = await _list_packets(ffmpeg, media, decode=media.field_coded)
     order = sorted(range(len(packets)), key=lambda number: packets[number].pts)
     first, last = packets[order[0]], packets[order[-1]]
     # The last of two fields would last half as long.
@@ -77,6 +80,9 @@ async def read_frame_index(ffmpeg: FFmpeg, media: MediaInfo) -> FrameIndex:
     length = (last.pts - first.pts) * time_base + last_frame or 1 / media.rate
     _check_length(media, float(length))
     times = tuple((packets[number].pts - first.pts) * time_base for number in order)
+    if media.field_coded:
+        counts = _field_cuts(times, *await _list_packets(ffmpeg, media, decode=False))
+        return FrameIndex(times, length, (), tuple(counts), counts)
     cuts = [*_cut_points(packets)]
     key_frames = tuple(number for number in cuts if number < len(packets) and packets[number].is_key)
     return FrameIndex(times, length, key_frames, tuple(number for number in cuts if number))
@@ -89,17 +95,41 @@ def _check_length(media: MediaInfo, length: float) -> None:
         raise FFmpegFailed(f"'{media.path.name}': {message}")
 
 
-async def _list_packets(ffmpeg: FFmpeg, media: MediaInfo) -> list[str]:
+def _field_cuts(times: Sequence[Fraction], packets: list[_Packet], time_base: Fraction) -> dict[int, int]:
+    """Return the frame counts after which a video of fields can be cut off, each with its number of packets."""
+    tolerance = (times[1] - times[0]) / 4 if len(times) > 1 else Fraction(0)
+    first = min(packet.pts for packet in packets)
+    counts = {len(times): len(packets)}
+    for number in _cut_points(packets):
+        if not 0 < number < len(packets):
+            continue
+        time = (packets[number].pts - first) * time_base
+        frame = bisect_left(times, time - tolerance)
+        if 0 < frame < len(times) and abs(times[frame] - time) <= tolerance:
+            counts[frame] = number
+    return counts
+
+
+async def _list_packets(ffmpeg: FFmpeg, media: MediaInfo, *, decode: bool) -> tuple[list[_Packet], Fraction]:
+    """Return the packets of a video in decoding order, or its decoded frames, and the seconds of a tick.
+
+    Raises FFmpegFailed if they have no timestamps.
+    """
     assert media.video_index is not None  # noqa: S101 - it was probed as a video
     # genpts: program streams do not store a timestamp for each frame.
     args = ["-fflags", "+genpts", *media_input(media.path), "-map", f"0:{media.video_index}"]
-    if media.field_coded:  # only the decoder knows which packets belong together
+    if decode:
         args += ["-fps_mode", "passthrough", "-vf", "scale=16:16", "-enc_time_base", "1/90000"]
     else:
         args += ["-c", "copy"]
     args += ["-f", "framecrc", "-"]
     captured = await ffmpeg.capture(args, timeout=_LIST_TIMEOUT)
-    return captured.stdout.decode("ascii", "replace").splitlines()
+    lines = captured.stdout.decode("ascii", "replace").splitlines()
+    time_base = next((Fraction(line.split(":", 1)[1].strip()) for line in lines if line.startswith("#tb 0:")), None)
+    packets = [*_parse_packets(lines)]
+    if time_base is None or not packets:
+        raise FFmpegFailed(f"'{media.path.name}': the video has no timestamps")
+    return packets, time_base
 
 
 def _parse_packets(lines: list[str]) -> Iterator[_Packet]:

@@ -70,28 +70,29 @@ def has_several_descriptions(path: Path, track: int) -> bool:
     """Return whether the samples of a track have several formats, as after joining recordings. False for others."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        for trak in _descend(file, 0, size, (b"moov", b"trak")):
-            header = next(_descend(file, trak.start + 8, trak.start + trak.size, (b"tkhd",)), None)
-            if header is None or not _is_header_of(_read_contents(file, header), track):
+        for trak in descend(file, 0, size, (b"moov", b"trak")):
+            header = next(descend(file, trak.start + 8, trak.start + trak.size, (b"tkhd",)), None)
+            if header is None or not _is_header_of(read_contents(file, header), track):
                 continue
             inner = (b"mdia", b"minf", b"stbl", b"stsd")
-            for box in _descend(file, trak.start + 8, trak.start + trak.size, inner):
-                return int.from_bytes(_read_contents(file, box)[4:8], "big") > 1
+            for box in descend(file, trak.start + 8, trak.start + trak.size, inner):
+                return int.from_bytes(read_contents(file, box)[4:8], "big") > 1
     return False
 
 
-def _descend(file: BinaryIO, start: int, end: int, types: Sequence[bytes]) -> Iterator[Box]:
-    """Yield the boxes of the last type, inside those of the types before it."""
+def descend(file: BinaryIO, start: int, end: int, types: Sequence[bytes]) -> Iterator[Box]:
+    """Yield the boxes of the last type in a part of a file, inside those of the types before it."""
     for box in _boxes(file, start, end):
         if box.type == types[0] and len(types) == 1:
             yield box
         elif box.type == types[0]:
-            yield from _descend(file, box.start + 8, box.start + box.size, types[1:])
+            yield from descend(file, box.start + 8, box.start + box.size, types[1:])
 
 
-def _read_contents(file: BinaryIO, box: Box) -> bytes:
+def read_contents(file: BinaryIO, box: Box, most: int = _MAX_HEADER) -> bytes:
+    """Return the first bytes in a box, after its header: `most` of them at most."""
     file.seek(box.start + 8)
-    return file.read(min(box.size - 8, _MAX_HEADER))
+    return file.read(min(box.size - 8, most))
 
 
 def _track_headers(file: BinaryIO, movie: Box) -> Iterator[bytes]:
@@ -100,7 +101,7 @@ def _track_headers(file: BinaryIO, movie: Box) -> Iterator[bytes]:
             continue
         for box in _boxes(file, trak.start + 8, trak.start + trak.size):
             if box.type == b"tkhd":
-                yield _read_contents(file, box)
+                yield read_contents(file, box)
 
 
 def _mirrors(header: bytes, track: int) -> bool:

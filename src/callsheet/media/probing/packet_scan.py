@@ -17,6 +17,8 @@ from av.stream import Disposition, Stream
 _BACKWARD_JUMP = Fraction(1, 10)
 _FORWARD_JUMP = 10
 """Seconds between two packets that FFmpeg takes for a new clock, in formats whose clock may jump."""
+_STEADY_FORMATS = frozenset({"asf"})
+"""Formats whose clock never jumps: a long pause between two pictures is one."""
 _AAC_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8000, 7350)
 _MPEG_RATES = (44_100, 48_000, 32_000)
 _AC3_RATES = (48_000, 44_100, 32_000)
@@ -56,6 +58,8 @@ class PacketScan:
     streams: dict[int, _Stream] = field(default_factory=dict)
     audio_changes: int = 0
     """Number of changes of the sample rate or the channels of an audio stream."""
+    may_jump: bool = True
+    """Whether the clock of the format may jump."""
 
     @property
     def clock_jumps(self) -> list[int]:
@@ -96,7 +100,7 @@ class PacketScan:
 
 def scan_packets(container: InputContainer) -> PacketScan:
     """Read all packets of the video and audio streams, from the start of the file."""
-    scan = PacketScan()
+    scan = PacketScan(may_jump=container.format.name not in _STEADY_FORMATS)
     streams = [
         stream
         for stream in container.streams
@@ -137,7 +141,7 @@ def _add(scan: PacketScan, packet: "Packet[Any]", *, raw: bool) -> None:
         stream.end = start + seconds if stream.end is None else max(stream.end, start + seconds)
     if packet.dts is not None:
         dts, expected = packet.dts * unit, stream.next_dts
-        if expected is not None and not -_BACKWARD_JUMP <= dts - expected <= _FORWARD_JUMP:
+        if scan.may_jump and expected is not None and not -_BACKWARD_JUMP <= dts - expected <= _FORWARD_JUMP:
             stream.jumps.append(packet.pos if packet.pos is not None else -1)
         stream.next_dts = dts + seconds
         if stream.last_dts is not None and 0 < dts - stream.last_dts <= 1:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from callsheet.domain.artifacts import Probe
 from callsheet.domain.errors import FFmpegFailed
 from callsheet.media.ffmpeg.color_matrix import SD_HEIGHT
+from callsheet.media.probing.edit_lists import Piece
 from callsheet.media.probing.probe_pools import current_pool
 from callsheet.media.probing.streams import Chapter, Stream, read_chapters, read_stream, read_tags
 from callsheet.media.values import parse_rate
@@ -66,6 +67,12 @@ class MediaInfo:
     """Whether its frames are coded as two fields each, so that it has more packets than frames."""
     empty_frames: int = 0
     """Frames without content, for which the one before is shown. Only in AVI."""
+    hidden_audio: frozenset[int] = frozenset()
+    """Indexes of audio streams whose edit list hides their start, which a copy into another format would play."""
+    late_frames: int = 0
+    """Frames by which FFmpeg shows its video too late. Only in AVI."""
+    edits: Mapping[int, tuple[Piece, ...]] = field(default_factory=dict)
+    """The pieces of each track that are played, by the index of the stream. Empty if FFmpeg reads them exactly."""
     longest_gop: int = _DEFAULT_GOP
     """Frames from one key frame to the next. Measured only in formats without an index."""
     streams: tuple[Stream, ...] = ()
@@ -181,6 +188,16 @@ class MediaInfo:
         return tuple(each for each in self.streams if each.type == "audio")
 
     @property
+    def decodable_audio(self) -> list[Stream]:
+        """The audio streams that FFmpeg can decode, the one that players select first."""
+        streams = [stream for stream in self.audio_streams if stream.codec is not None]
+        return sorted(streams, key=lambda stream: stream.index != self.audio_index)
+
+    def can_copy_audio(self, stream: Stream, format: str) -> bool:
+        """Return whether a copy of an audio stream in a container plays the same: only MP4 can hide its start."""
+        return stream.index not in self.hidden_audio or format in ("mp4", "mov", "m4a")
+
+    @property
     def audio_layout(self) -> str | None:
         """Channel layout of the audio stream that players select. None without audio."""
         return self.audio.channel_layout if self.has_audio else None
@@ -249,6 +266,8 @@ def _media_info(path: Path, response: dict[str, Any]) -> MediaInfo:
         tags=read_tags(response["tags"]),
         missing=response["missing"],
         audio_index=response["audio"],
+        hidden_audio=frozenset(response["hidden_audio"]),
+        edits={int(index): tuple(Piece(*each) for each in pieces) for index, pieces in response["edits"].items()},
         clock_jumps=tuple(scan.get("clock_jumps", ())),
         audio_changes=response["audio_changes"] or bool(scan.get("audio_changes")),
         longest_gop=max(_DEFAULT_GOP, scan.get("longest_gop", 0)),
@@ -267,6 +286,7 @@ def _media_info(path: Path, response: dict[str, Any]) -> MediaInfo:
         video_changes=video["changes"],
         hidden_frames=video["hidden"],
         empty_frames=video["empty_frames"],
+        late_frames=video["late_frames"],
         field_coded=video["field_coded"],
         base_rate=video["base_rate"],
         assumed_matrix=default_matrix if unspecified else None,

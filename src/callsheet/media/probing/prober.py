@@ -4,8 +4,8 @@ Run as `python prober.py FORMATS MAX_PIXELS sandboxed|open`. `sandboxed`: it can
 of stdin is a JSON object: `path`, the path of a file; `to_end`, whether the end of the file is read, too; `options` of
 the demuxer; `seconds`, the time limit; and `trusted`, whether the length in the header is known to be right. For each
 it writes one line of JSON: `{"probe": {…}, "video": {…}, "streams": […], "chapters": […], "tags": {…}, "missing": …,
-"scan": {…}, "audio": …}` or `{"error": "…", "unsupported": …}`. It is run by its path, and imports little of callsheet,
-so that it starts quickly.
+"edits": {…}, "hidden_audio": […], "scan": {…}, "audio": …}` or `{"error": "…", "unsupported": …}`. It is run by its
+path, and imports little of callsheet, so that it starts quickly.
 """
 
 import hashlib
@@ -28,6 +28,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from callsheet.media.ffmpeg.orientation import frame_orientation
+from callsheet.media.probing.edit_lists import EditList, read_edit_lists
 from callsheet.media.probing.field_coding import read_field_coding
 from callsheet.media.probing.h264_headers import allows_fields
 from callsheet.media.probing.heif import read_heif
@@ -45,10 +46,15 @@ _READ_AT_END = 5.0
 """Seconds before the stated end of a file from which it is read to find its real end."""
 _PRECISION = 0.1
 """Seconds."""
-_ESTIMATED_FORMATS = {"aac", "mp3", "ac3", "eac3", "amr", "flac", "flv", "mpegts", "mpeg"}
-"""Formats whose headers state no length, or only that of the first of several files put behind each other."""
+_ESTIMATED_FORMATS = {"aac", "mp3", "ac3", "eac3", "amr", "flac", "flv", "mpegts", "mpeg", "asf"}
+"""Formats whose headers state no length, a guess, or only that of the first of several files put behind each other."""
 _FRAMED_AUDIO = {"mp2", "mp3", "ac3", "eac3", "dts", "aac_latm"}
 """Codecs whose frames state their own format, which may therefore change within a stream of Matroska."""
+_SLACK = 0.01
+"""Seconds by which a track may be longer than its edit list, which is stated in coarser units."""
+_LOSSLESS = frozenset({"flac", "alac"})
+_LONGEST_PRIMING = 0.11
+"""Seconds of silence that encoders of lossy audio put before it. Copies keep it, as everywhere else."""
 _UNKNOWN_FRAMES = 2**30
 """Frames that an AVI states whose header was written before their number was known."""
 _MAX_FLAC = 64 * 2**20
@@ -97,19 +103,17 @@ def read(request: dict[str, Any], options: dict[str, str], max_pixels: int) -> d
         response: dict[str, Any] = {"probe": facts, "video": None, "tags": dict(container.metadata)}
         response |= {"chapters": _chapters(container), "streams": [_stream(each) for each in container.streams]}
         response |= {"audio": audio.index if audio is not None else None, "scan": None, "missing": 0.0}
+        response |= {"edits": {}, "hidden_audio": _hidden_audio(container)}
         response["audio_changes"] = audio is not None and _has_several_formats(path, container, audio)
-        if audio is not None:
-            facts |= {
-                "audio_codec": audio.codec.canonical_name,
-                "audio_channels": audio.codec_context.channels,
-                "sample_rate": audio.codec_context.sample_rate,
-            }
+        facts |= {} if audio is None else _audio_facts(audio)
         if video is not None:
             facts |= _video_facts(path, container, video, max_pixels)
-            response["video"] = {**_video_details(container, video), "interlaced": facts.pop("interlaced")}
+            response["video"] = _video_details(container, video)
+            response["video"] |= {name: facts.pop(name) for name in ("interlaced", "late_frames")}
             _apply_field_coding(_field_coding(path, options, response), response)
             response["video"]["changes"] = _has_several_formats(path, container, video)
             response["video"]["normalization"] = _normalization(path, container, video, facts, max_pixels)
+        _apply_edit_lists(path, container, response)
         if _needs_scan(container, audio, trusted=request["trusted"]):
             with _open(path, options) as unread:
                 _apply_scan(unread, response)
@@ -140,11 +144,58 @@ def _apply_field_coding(rate: float | None, response: dict[str, Any]) -> None:
         response["probe"] |= {"fps": rate, "frames": None}
 
 
+def _apply_edit_lists(path: str, container: InputContainer, response: dict[str, Any]) -> None:
+    """Correct the lengths of tracks that are trimmed and delayed, or that play several pieces."""
+    if not container.format.name.startswith("mov") or _is_still(container):
+        return
+    lists = {each.track: each for each in read_edit_lists(Path(path))}
+    tracks = [each for each in container.streams if each.type in ("video", "audio") and each.id in lists]
+    found = {stream.index: lists[stream.id] for stream in tracks}
+    corrected = [_apply_edit_list(each, found) for each in response["streams"] if each["index"] in found]
+    if not any(corrected):
+        return
+    if not all(each.is_plain for each in found.values()):
+        response["edits"] = {
+            str(index): [[piece.start, piece.seconds] for piece in each.pieces] for index, each in found.items()
+        }
+    timed = [each for each in response["streams"] if each["type"] in ("video", "audio") and each["duration"]]
+    seconds = max(each["start"] + each["duration"] for each in timed) - min(each["start"] for each in timed)
+    response["probe"]["duration"] = seconds
+    if response["video"] is not None:
+        video = next(each for each in response["streams"] if each["index"] == response["video"]["index"])
+        response["video"]["seconds"] = video["duration"]
+        _count_shown_frames(container.streams[video["index"]], response)
+
+
+def _count_shown_frames(stream: Stream, response: dict[str, Any]) -> None:
+    """Correct the numbers of frames that are shown and hidden, after the length of the video was corrected."""
+    entries = stream.index_entries
+    hidden = sum(entry.is_discard for entry in entries)
+    response["video"]["hidden"] = hidden
+    response["probe"]["frames"] = None if response["edits"] else len(entries) - hidden or None
+
+
+def _apply_edit_list(facts: dict[str, Any], lists: dict[int, EditList]) -> bool:
+    """Correct the start and the length of a stream; return whether they were wrong."""
+    edits = lists[facts["index"]]
+    seconds = sum(piece.seconds for piece in edits.played)
+    if not edits.is_plain:
+        facts |= {"start": edits.delay, "duration": seconds, "frames": None}
+        return True
+    # FFmpeg counts the delay as a part of the track.
+    if not edits.delay or not facts["duration"] or facts["duration"] <= seconds + _SLACK:
+        return False
+    facts["duration"] = seconds
+    return True
+
+
 def _read_end(container: InputContainer, response: dict[str, Any]) -> None:
     """Find out where the packets of a file end, unless all of them were read."""
     if response["scan"] is not None:
         return
-    response["missing"] = _missing_seconds(container)
+    if response["edits"]:  # FFmpeg does not read these to their end
+        return
+    response["missing"] = _missing_seconds(container, response["probe"]["duration"])
     if container.format.name == "matroska,webm" and not response["missing"]:
         response["probe"]["duration"] += _seconds_after_end(container)
 
@@ -232,7 +283,13 @@ def _animation_response(path: str, animation: AnimationFacts, max_pixels: int) -
         "interlaced": False,
         "changes": False,
     }
-    video |= {"hidden": 0, "empty_frames": 0, "field_coded": False, "base_rate": 1000 / min(animation.delays)}
+    video |= {
+        "hidden": 0,
+        "empty_frames": 0,
+        "late_frames": 0,
+        "field_coded": False,
+        "base_rate": 1000 / min(animation.delays),
+    }
     return {
         "probe": {**shared, "format": "webp_anim", "video_codec": "webp", "bit_rate": bit_rate},
         "video": {**video, "normalization": "animation"},
@@ -240,6 +297,8 @@ def _animation_response(path: str, animation: AnimationFacts, max_pixels: int) -
         "chapters": [],
         "tags": {},
         "missing": 0.0,
+        "edits": {},
+        "hidden_audio": [],
         "scan": None,
         "audio": None,
         "audio_changes": False,
@@ -308,6 +367,16 @@ def _empty_frames(container: InputContainer, stream: VideoStream) -> int:
     return stream.frames - found if 0 < found < stream.frames < _UNKNOWN_FRAMES else 0
 
 
+def _late_frames(container: InputContainer, stream: VideoStream, first: VideoFrame) -> int:
+    """Return the number of frames by which FFmpeg shows the video of an AVI too late.
+
+    An AVI states when a frame is decoded. FFmpeg takes that of the last packet that it needed for the first frame.
+    """
+    if container.format.name != "avi" or not stream.codec_context.has_b_frames:
+        return 0
+    return max(0, (first.dts or 0) - (stream.start_time or 0))
+
+
 def _base_rate(stream: VideoStream) -> float:
     """Return the frames per second where frames follow each other fastest; 0 if it is unknown."""
     # FFmpeg counts fields in MPEG-1, which has none.
@@ -321,6 +390,29 @@ def _hidden_frames(stream: VideoStream) -> int:
     if not shown or stream.frames < shown + 0.5:
         return 0
     return sum(entry.is_discard for entry in stream.index_entries)
+
+
+def _hidden_audio(container: InputContainer) -> list[int]:
+    """Return the indexes of the audio streams whose edit list hides more than what their encoder put before them."""
+    return [stream.index for stream in container.streams.audio if _hides_start(stream)]
+
+
+def _hides_start(stream: AudioStream) -> bool:
+    first = next(iter(stream.index_entries), None)
+    if first is None or not first.is_discard or stream.time_base is None:
+        return False
+    name = stream.codec.canonical_name
+    priming = 0.0 if name.startswith("pcm_") or name in _LOSSLESS else _LONGEST_PRIMING
+    return float(first.timestamp * stream.time_base) < -priming
+
+
+def _audio_facts(stream: AudioStream) -> dict[str, Any]:
+    codec = stream.codec_context
+    return {
+        "audio_codec": stream.codec.canonical_name,
+        "audio_channels": codec.channels,
+        "sample_rate": codec.sample_rate,
+    }
 
 
 def _stream(stream: Stream) -> dict[str, Any]:
@@ -346,7 +438,7 @@ def _stream(stream: Stream) -> dict[str, Any]:
 
 
 def _stream_duration(stream: Stream) -> float | None:
-    if stream.duration and stream.time_base:
+    if stream.duration is not None and stream.duration > 0 and stream.time_base:  # that of ASF may be negative
         return float(stream.duration * stream.time_base)
     # Matroska stores only the end of a stream, in its tags.
     tag = re.fullmatch(r"(\d{1,9}):(\d\d):(\d\d(?:\.\d{1,12})?)", stream.metadata.get("DURATION", ""))
@@ -406,11 +498,14 @@ def _last_packet_end(container: InputContainer) -> float | None:
     return float(end) or None
 
 
-def _missing_seconds(container: InputContainer) -> float:
-    """Return the seconds from the last packet to the stated end of the file; 0 if the format states no exact end."""
+def _missing_seconds(container: InputContainer, seconds: float) -> float:
+    """Return the seconds from the last packet to the stated end of the file; 0 if the format states no exact end.
+
+    `seconds` is the stated length.
+    """
     if container.format.name not in _FORMATS_WITH_DURATION or not container.duration:
         return 0.0
-    stated = ((container.start_time or 0) + container.duration) / av.time_base
+    stated = (container.start_time or 0) / av.time_base + seconds
     missing = stated - _end_of_packets(container, stated - _READ_AT_END)
     # Without an index, or with key frames that are far apart, seeking does not reach the end.
     return max(0.0, missing if missing < _PRECISION else stated - _end_of_packets(container, 0.0))
@@ -453,7 +548,7 @@ def _duration(container: InputContainer) -> float | None:
     if container.duration:
         return container.duration / av.time_base
     lengths = [s.duration * s.time_base for s in container.streams if s.duration and s.time_base]
-    return float(max(lengths)) if lengths else None
+    return float(max(lengths)) if lengths and max(lengths) > 0 else None
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
@@ -477,6 +572,7 @@ def _video_facts(path: str, container: InputContainer, stream: VideoStream, max_
     facts["interlaced"] = bool(frame.interlaced_frame) or (
         stream.codec.canonical_name == "h264" and allows_fields(codec.extradata or b"")
     )
+    facts["late_frames"] = _late_frames(container, stream, frame)
     codec_name, pixel_format = stream.codec.canonical_name, frame.format.name
     # VP8 and VP9 store alpha in a side channel, which FFmpeg's default decoders ignore.
     if stream.metadata.get("alpha_mode") == "1" and codec_name in ("vp8", "vp9"):

@@ -12,6 +12,8 @@ _JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
 _UNKNOWN_RIFF_SIZES = frozenset({0, 0xFFFFFFFF})
 """Written by programs that do not know the size in advance."""
 _W64 = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
+_ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+_ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 _FLV_SIZE = b"\x00\x08filesize\x00"
 """The name of a number in the metadata, with the lengths before and the type behind it."""
 _MAX_STATED = 2**50
@@ -30,8 +32,8 @@ _MAX_JPEG = 256 * 2**20
 def truncation(path: Path) -> str | None:
     """Return what is missing at the end of a file; None if nothing is.
 
-    None also for formats other than PNG, JPEG, GIF, RIFF (WebP, WAV, AVI), W64, AIFF, CAF, MP4, QuickTime, FLV, Ogg
-    and MP3.
+    None also for formats other than PNG, JPEG, GIF, RIFF (WebP, WAV, AVI), W64, AIFF, CAF, MP4, QuickTime, FLV, ASF
+    (WMV), Ogg and MP3.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -121,6 +123,15 @@ def _size_in_caf_header(head: bytes) -> int:
     return 0
 
 
+def _end_of_asf_packets(head: bytes) -> int:
+    """Return where the packets of an ASF end, before its index; 0 if it does not state that, as a broadcast."""
+    start = int.from_bytes(head[16:24], "little")
+    if head[start : start + 16] != _ASF_DATA:
+        return 0
+    size = int.from_bytes(head[start + 16 : start + 24], "little")
+    return start + size if size else 0
+
+
 def _size_in_flv_header(head: bytes) -> int:
     """Return the size that the metadata of an FLV states; 0 if it states none."""
     at = head.find(_FLV_SIZE)
@@ -151,6 +162,7 @@ _STATED_SIZES: dict[bytes, Callable[[bytes], int]] = {
     b"FORM": lambda head: int.from_bytes(head[4:8], "big") + 8,
     b"caff": _size_in_caf_header,
     b"FLV": _size_in_flv_header,
+    _ASF: _end_of_asf_packets,
 }
 """Readers of the size that a header states, by its first bytes."""
 

@@ -106,8 +106,8 @@ def plan_transcode(spec: TranscodeSpec, source: MediaInfo) -> TranscodePlan:
     plan = replace(plan, notes=(*source.notes, *_left_out(spec, source)))
     if _can_copy_video(spec, plan):
         return replace(plan, copies_video=True, passes=1)
-    if source.hidden_frames and plan.audio == "copy":
-        # The edit list of such a file hides audio too. A stream copy would play it, and too early.
+    if plan.audio == "copy" and (source.hidden_frames or source.audio.index in source.hidden_audio):
+        # A stream copy would play hidden audio, and too early.
         plan = replace(plan, audio=_audio_encoding(spec, source))
     return replace(plan, notes=(*plan.notes, *(note for note in (color.note, *notes) if note)))
 
@@ -174,6 +174,7 @@ def _can_copy_video(spec: TranscodeSpec, plan: TranscodePlan) -> bool:
         and _color_matches(plan)
         # Only MP4 and MOV support orientation metadata and edit lists.
         and (spec.format in ("mp4", "mov") or (not probe.turned and plan.source.hidden_frames == 0))
+        and (plan.audio is None or plan.source.can_copy_audio(plan.source.audio, spec.format))
     )
 
 
