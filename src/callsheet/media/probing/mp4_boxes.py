@@ -80,6 +80,19 @@ def has_several_descriptions(path: Path, track: int) -> bool:
     return False
 
 
+def auxiliary_tracks(path: Path) -> frozenset[int]:
+    """Return the numbers of the tracks that belong to another one, such as the alpha channel of an animated AVIF."""
+    found = set()
+    with path.open("rb") as file:
+        for trak in _descend(file, 0, os.fstat(file.fileno()).st_size, (b"moov", b"trak")):
+            inside = trak.start + 8, trak.start + trak.size
+            header = next(_descend(file, *inside, (b"tkhd",)), None)
+            handler = next(_descend(file, *inside, (b"mdia", b"hdlr")), None)
+            if header is not None and handler is not None and _read_contents(file, handler)[8:12] == b"auxv":
+                found.add(_track_number(_read_contents(file, header)))
+    return frozenset(found)
+
+
 def _descend(file: BinaryIO, start: int, end: int, types: Sequence[bytes]) -> Iterator[Box]:
     """Yield the boxes of the last type, inside those of the types before it."""
     for box in _boxes(file, start, end):
@@ -113,8 +126,12 @@ def _mirrors(header: bytes, track: int) -> bool:
 
 
 def _is_header_of(header: bytes, track: int) -> bool:
+    return _track_number(header) == track
+
+
+def _track_number(header: bytes) -> int:
     number_at = 20 if header[:1] == b"\1" else 12
-    return int.from_bytes(header[number_at : number_at + 4], "big") == track
+    return int.from_bytes(header[number_at : number_at + 4], "big")
 
 
 def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[Box]:

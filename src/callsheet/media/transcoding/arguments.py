@@ -80,7 +80,7 @@ def _decode_args(plan: TranscodePlan, encoders: Sequence[Encoder]) -> tuple[list
         downscaled = graph.chain(stream, *filters) if (filters := _downscale_filters(plan)) else stream
         stream = graph.chain(to_bt709(graph, downscaled, plan.source), pixel_format)
     if plan.frame_rate is not None:
-        stream = graph.add("fps", stream, fps=plan.frame_rate)
+        stream = graph.add("fps", stream, fps=plan.frame_rate, start_time=0 if plan.fills_start else None)
     copies = graph.split("split", stream, len(encoders)) if len(encoders) > 1 else [stream]
     outputs = [
         graph.chain(_scale(graph, copy, plan, rendition), *encoder.last_filters)

@@ -16,6 +16,11 @@ from callsheet.media.values import Fit, parse_rate
 
 Channels = Literal["mono", "stereo", "5.1"]
 
+_MAX_FRAME = 0.5
+"""Seconds. A frame that lasts longer is a pause."""
+_MIN_DELAY = 0.1
+"""Seconds. A video that starts so much later than its audio leaves a gap."""
+
 _DEFAULT_AUDIO_BITRATES: dict[AudioCodec, dict[Channels, int | None]] = {
     "aac": {"mono": 96_000, "stereo": 160_000, "5.1": 384_000},
     "opus": {"mono": 64_000, "stereo": 112_000, "5.1": 256_000},
@@ -60,6 +65,8 @@ class TranscodePlan:
     passes: int = 1
     target_size: int | None = None
     """Maximum size of the only output, in bytes."""
+    fills_start: bool = False
+    """Whether the first frame is shown from the start of the file on, if the video starts later than the audio."""
     downmix: tuple[Filter, ...] = ()
     """Filters that mix the audio before FFmpeg converts its channel layout."""
     notes: tuple[str, ...] = ()
@@ -71,13 +78,22 @@ class TranscodePlan:
         return whole if self.audio is not None else self.source.video_seconds or whole
 
     @property
+    def video_seconds(self) -> float | None:
+        """Duration of the video stream of the output, in seconds."""
+        seconds = self.source.video_seconds
+        return seconds + self.source.video_delay if seconds and self.fills_start else seconds
+
+    @property
     def fps(self) -> float:
         """Average frame rate of the output."""
         return float(self.frame_rate or self.source.probe.fps or 30)
 
 
-def plan_transcode(spec: TranscodeSpec, source: MediaInfo) -> TranscodePlan:
-    """Return the plan for a source. `spec` must be resolved (see `TranscodeSpec.resolved`)."""
+def plan_transcode(spec: TranscodeSpec, source: MediaInfo, *, longest_frame: float = 0.0) -> TranscodePlan:
+    """Return the plan for a source. `spec` must be resolved (see `TranscodeSpec.resolved`).
+
+    `longest_frame` is how long a frame of the source is shown at most, in seconds. It is needed for HLS only.
+    """
     color = plan_color(source, spec.target_video_codec, spec.depth, spec.hdr, reshapes=spec.fit is not None)
     passes = spec.passes or (2 if spec.target_size is not None and spec.hardware == "cpu" else 1)
     settings = EncodeSettings(
@@ -89,6 +105,7 @@ def plan_transcode(spec: TranscodeSpec, source: MediaInfo) -> TranscodePlan:
         passes=passes,
     )
     renditions, notes = plan_renditions(spec, source, settings)
+    frame_rate = _frame_rate(spec, source, longest_frame)
     plan = TranscodePlan(
         source=source,
         format=spec.format,
@@ -96,7 +113,8 @@ def plan_transcode(spec: TranscodeSpec, source: MediaInfo) -> TranscodePlan:
         copies_video=False,
         audio=_plan_audio(spec, source),
         color=color,
-        frame_rate=_frame_rate(spec, source),
+        frame_rate=frame_rate,
+        fills_start=spec.format == "hls" and frame_rate is not None and source.video_delay > _MIN_DELAY,
         fit=spec.fit,
         background=spec.background,
         segment_seconds=spec.segment_seconds if spec.format == "hls" else None,
@@ -125,18 +143,23 @@ def _left_out(spec: TranscodeSpec, source: MediaInfo) -> list[str]:
     )
 
 
-def _frame_rate(spec: TranscodeSpec, source: MediaInfo) -> Fraction | None:
+def _frame_rate(spec: TranscodeSpec, source: MediaInfo, longest_frame: float) -> Fraction | None:
     """Return the frame rate to convert to; None if the timestamps do not change."""
     current = source.probe.fps
     rate = parse_rate(spec.fps) if spec.fps is not None else None
     if rate is None and spec.max_fps is not None and current is not None:
         limit = parse_rate(spec.max_fps)
         rate = limit if current > float(limit) + 0.001 else None
-    if rate is None and spec.format == "hls" and source.has_pauses:
+    if spec.format == "hls" and _has_gaps(source, longest_frame):
         # Each segment needs a frame to start with, also in a pause.
-        return source.constant_rate
+        return rate or source.constant_rate
     unchanged = rate is None or (current is not None and abs(float(rate) - current) < 0.001)
     return None if unchanged else rate
+
+
+def _has_gaps(source: MediaInfo, longest_frame: float) -> bool:
+    """Return whether some segments would have no frame at their start."""
+    return source.has_pauses or longest_frame > _MAX_FRAME or source.video_delay > _MIN_DELAY
 
 
 def _plan_audio(spec: TranscodeSpec, source: MediaInfo) -> AudioEncoding | Literal["copy"] | None:
