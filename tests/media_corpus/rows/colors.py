@@ -1,11 +1,12 @@
 """Pictures in other colors, turned, mirrored, transparent, or with pixels that are not square."""
 
 from ..clips import TO_BT709, X264
-from ..film_recipes import film, transparent, turned
+from ..film_recipes import animated_avif, film, transparent, turned
 from ..table import COPIES, FILTERED, Row, seen
 
 _X265 = "libx265 -preset ultrafast -x265-params log-level=error"
 _VP8, _VP9 = "libvpx -deadline realtime -g 25 -auto-alt-ref 0", "libvpx-vp9 -deadline realtime -g 25 -auto-alt-ref 0"
+_OVERLAY = frozenset({"overlay"})
 _BOTH = frozenset({"upscale", "interpolate"})
 
 
@@ -69,8 +70,16 @@ ROWS = (
     Row("alpha-qtrle.mov", transparent("qtrle", "pcm_s16le", pixels="argb"), skip=FILTERED | COPIES),
     Row("alpha-png.mov", transparent("png", "pcm_s16le", pixels="rgba"), skip=FILTERED | COPIES),
     Row("alpha-ffv1.mkv", transparent("ffv1", "flac", pixels="yuva420p"), skip=FILTERED | COPIES),
-    seen("alpha.apng", transparent("apng", None, pixels="rgba"), skip=FILTERED),
-    seen("alpha.webp", transparent("libwebp_anim -lossless 1", None, pixels="bgra"), slack=0.12, skip=FILTERED),
+    seen("alpha.apng", transparent("apng", None, pixels="rgba"), clear=True, also=_OVERLAY, skip=FILTERED),
+    seen(
+        "alpha.webp",
+        transparent("libwebp_anim -lossless 1", None, pixels="bgra"),
+        slack=0.12,
+        clear=True,
+        also=_OVERLAY,
+        skip=FILTERED,
+    ),
+    seen("alpha.avif", animated_avif, clear=True, also=_OVERLAY, skip=FILTERED),
     Row("rgb-16-bit.mov", film("png", "pcm_s16le", colors="null", pixels="rgb48be", tags=""), skip=FILTERED | COPIES),
     Row("yuv-16-bit.mkv", film("ffv1", "flac", pixels="yuv420p16le"), skip=FILTERED | COPIES, also=_BOTH),
     Row("alpha-16-bit.mkv", transparent("ffv1", "flac", pixels="gbrap16le"), skip=FILTERED | COPIES),

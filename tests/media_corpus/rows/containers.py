@@ -76,6 +76,12 @@ ROWS = (
         slack=0.12,
         skip=frozenset({"caption"}),
     ),
+    seen(
+        "animated.avif",
+        picture_only("libaom-av1", pixels="yuv444p", options="-cpu-used 8 -usage realtime -f avif"),
+        also=frozenset({"overlay"}),
+        skip=frozenset({"caption"}),
+    ),
     Row("ntsc.mp4", film(rate="30000/1001"), frames=60, skip=FILTERED),
     Row("film-rate.mkv", film(rate="24000/1001"), frames=48, skip=FILTERED),
     Row("b-frames.mp4", film("libx264 -preset veryfast -bf 3 -g 25"), skip=FILTERED),

@@ -241,7 +241,14 @@ def _open(path: str, options: dict[str, str]) -> InputContainer:
         demuxer = "wav" if "ignore_length" in options else _demuxer(path)
         return av.open(f"file:{path}", format=demuxer, options=options, metadata_errors="replace")
     except av.ArgumentError:  # FFmpeg supports the format, but it is not allowed
+        if _is_playlist(path):
+            raise UnsupportedError("it is a playlist, which only names other files. Give one file, as MP4") from None
         raise UnsupportedError("this kind of file is not accepted as media. Convert it to MP4, MP3 or PNG") from None
+
+
+def _is_playlist(path: str) -> bool:
+    with open(path, "rb") as file:  # noqa: PTH123 - as below
+        return file.read(10).lstrip(b"\xef\xbb\xbf").startswith(b"#EXTM3U")
 
 
 def _demuxer(path: str) -> str | None:
