@@ -19,6 +19,18 @@ def _zscale(primaries: str, transfer: str, matrix: str, pixels: str = "yuv420p10
     return {"colors": filters, "tags": tags, "pixels": pixels}
 
 
+def _tagged(primaries: str, transfer: str, matrix: str, pixels: str = "yuv420p") -> dict[str, str]:
+    """Colors of SDR with these tags. The pixels have the matrix that is stated; BT.601 if it is unknown."""
+    stored = {"bt2020nc": "bt2020", "unknown": "bt601"}.get(matrix, matrix)
+    return {
+        "colors": f"scale=out_color_matrix={stored}:out_range=tv",
+        "tags": "",
+        "pixels": pixels,
+        "filters": f"setparams=range=tv:color_primaries={primaries}:color_trc={transfer}:colorspace={matrix}",
+    }
+
+
+_8_BITS = {"notes": "8 bits per color", "skip": FILTERED}
 ROWS = (
     Row("pq.mp4", film(_X265, "aac", **_zscale("2020", "smpte2084", "2020_ncl")), skip=COPIES, also=_BOTH),
     Row("hlg.mp4", film(_X265, "aac", **_zscale("2020", "arib-std-b67", "2020_ncl")), skip=FILTERED | COPIES),
@@ -43,6 +55,17 @@ ROWS = (
     Row(
         "untagged.avi",
         film("mpeg4", "libmp3lame", colors="scale=out_color_matrix=bt601:out_range=tv", tags=""),
+        skip=FILTERED,
+    ),
+    # HDR tags on a picture of SDR, as editors leave them: every player takes the tags for true.
+    Row("pq-tags-8-bit.mp4", film(X264, "aac", **_tagged("bt2020", "smpte2084", "bt2020nc")), **_8_BITS),
+    Row("hlg-tags-8-bit.mp4", film(X264, "aac", **_tagged("bt2020", "arib-std-b67", "bt2020nc")), **_8_BITS),
+    Row("pq-transfer-only.mkv", film(X264, "aac", **_tagged("bt709", "smpte2084", "bt709")), **_8_BITS),
+    Row("bt2020-primaries.mp4", film(X264, "aac", **_tagged("bt2020", "bt709", "bt709")), skip=FILTERED),
+    Row("bt2020-matrix.mkv", film(X264, "aac", **_tagged("bt709", "bt709", "bt2020nc")), skip=FILTERED),
+    Row(
+        "untagged-10-bit.mkv",
+        film(_X265, "aac", **_tagged("unknown", "unknown", "unknown", "yuv420p10le")),
         skip=FILTERED,
     ),
     Row("yuv422.mov", film("libx264 -preset ultrafast", "aac", pixels="yuv422p"), skip=FILTERED),
