@@ -306,11 +306,11 @@ def uneven_frames(clips: Clips, path: Path) -> None:
     )
 
 
-def picture_only(codec: str, *, pixels: str, options: str = "", rate: str = "25") -> Recipe:
+def picture_only(codec: str, *, pixels: str, options: str = "", rate: str = "25", seconds: float = SECONDS) -> Recipe:
     """An animation of a format for images."""
 
     def make(clips: Clips, path: Path) -> None:
-        source = ["-f", "lavfi", "-i", f"color=black:s=96x54:r={rate}:d={SECONDS}"]
+        source = ["-f", "lavfi", "-i", f"color=black:s=96x54:r={rate}:d={seconds}"]
         clips.run(*source, "-vf", f"{PICTURE},format={pixels}", "-c:v", codec, *options.split(), path)
 
     return make
@@ -324,6 +324,13 @@ def animated_avif(clips: Clips, path: Path) -> None:
     tracks += "[b]alphaextract,format=gray,setparams=colorspace=smpte170m[d]"
     codec = "-c:v libaom-av1 -cpu-used 8 -usage realtime -color_range pc -f avif"
     clips.run("-i", whole, "-filter_complex", tracks, "-map", "[c]", "-map", "[d]", *codec.split(), path)
+
+
+def held_at_end(clips: Clips, path: Path) -> None:
+    """An animation of four frames, of which the last one, which is white, is shown for half a second."""
+    source = ["-f", "lavfi", "-i", f"color=black:s=96x54:r=25:d={SECONDS}"]
+    filters = f"{PICTURE},select='eq(n,0)+eq(n,13)+eq(n,18)+eq(n,38)',format=bgr8"
+    clips.run(*source, "-vf", filters, "-fps_mode", "vfr", "-c:v", "gif", "-final_delay", "50", path)
 
 
 def transparent(video: str, audio: str | None, *, pixels: str, size: str = "96x54") -> Recipe:

@@ -38,7 +38,11 @@ async def _render(source: Path, folder: Path, scene: dict[str, object] | None = 
     stage = FakeContext(folder)
     scene = scene or {"src": str(source), "duration": 0.1, "fit": "fill"}
     await render.run(stage, validate_params({"scenes": [scene], "output": _OUTPUT}, RenderParams))
-    command = [str(BINARY), "-v", "error", "-i", str(stage.kept[0]), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    return _first_frame(stage.kept[0])
+
+
+def _first_frame(path: Path) -> np.ndarray:
+    command = [str(BINARY), "-v", "error", "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
     raw = subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
     return np.frombuffer(raw, np.uint8).reshape(-1, HEIGHT, WIDTH, 3)[0]
 

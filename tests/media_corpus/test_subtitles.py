@@ -47,6 +47,7 @@ async def test_a_subtitle_file_keeps_its_words(row: SubtitleRow, way: str, tmp_p
 
     if way == "burned in":
         shown, notes = await _burned_in(source, tmp_path)
+        (tmp_path / "plain").mkdir()
         plain = tmp_path / f"plain{source.suffix if row.like else '.srt'}"
         plain.write_bytes(row.like or srt(row.captions).encode())
         expected, _ = await _burned_in(plain, tmp_path / "plain")
@@ -76,14 +77,12 @@ def _film(folder: Path, suffix: str) -> Path:
 
 async def _burned_in(subtitles: Path, folder: Path) -> tuple[np.ndarray, list[str]]:
     """Return the pixels of a film with burned-in captions, and the notes."""
-    folder.mkdir(exist_ok=True)
     stage = FakeContext(folder)
     output = {"width": WIDTH, "height": HEIGHT, "fps": 10, "preset": "ultrafast", "crf": 10}
     scene = {"color": "black", "duration": 2}
     params = {"scenes": [scene], "captions": {"src": str(subtitles)}, "loudness": False, "output": output}
     result = await render.run(stage, validate_params(params, RenderParams))
-    command = [str(BINARY), "-v", "error", "-i", str(stage.kept[0]), "-f", "rawvideo", "-pix_fmt", "gray", "-"]
-    raw = subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
+    raw = _read(stage.kept[0], "-f", "rawvideo", "-pix_fmt", "gray")
     return np.frombuffer(raw, np.uint8), result.notes
 
 
@@ -94,10 +93,14 @@ async def _track(subtitles: Path, folder: Path, format: str) -> tuple[list[Capti
     params = {"video": str(film), "subtitles": [str(subtitles)], "format": format}
     result = await mux.run(stage, validate_params(params, MuxParams))
     output = ["-c:s", "copy", "-f", "webvtt"] if format == "webm" else ["-f", "srt"]
-    command = [str(BINARY), "-v", "error", "-i", str(stage.kept[0]), "-map", "0:s:0", *output, "-"]
-    text = subprocess.run(command, capture_output=True, check=True, timeout=60).stdout.decode()
+    text = _read(stage.kept[0], "-map", "0:s:0", *output).decode()
     blocks = text.removeprefix("WEBVTT").strip().split("\n\n")
     return [_caption(block, is_html=format == "webm") for block in blocks], result.notes
+
+
+def _read(path: Path, *args: str) -> bytes:
+    command = [str(BINARY), "-v", "error", "-i", str(path), *args, "-"]
+    return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
 
 
 def _caption(block: str, *, is_html: bool) -> Caption:

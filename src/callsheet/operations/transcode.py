@@ -1,7 +1,6 @@
 """Operation `transcode`: change the codecs, container and size of a video."""
 
 from datetime import timedelta
-from itertools import pairwise
 from pathlib import Path
 
 from pydantic import Field
@@ -10,7 +9,6 @@ from callsheet.domain.artifacts import Artifact
 from callsheet.domain.model import Model
 from callsheet.media.encoding import codecs
 from callsheet.media.probing.frame_index import read_frame_index
-from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.transcoding import hls
 from callsheet.media.transcoding.budget import fit_to_target_size
 from callsheet.media.transcoding.convert import TranscodeOutput, convert
@@ -59,18 +57,13 @@ async def transcode(job: Context, params: TranscodeParams) -> TranscodeResult:
     """Convert a video to other codecs, containers and sizes."""
     source = await read_media(job, params.src, "src", "video", strict=params.strict)
     spec = params.resolved()
-    longest = await _longest_frame(job, source) if spec.format == "hls" else 0.0
-    plan = plan_transcode(spec, source, longest_frame=longest)
+    plan = plan_transcode(spec, source)
+    if not plan.copies_video:
+        plan = plan_transcode(spec, source, await read_frame_index(job.ffmpeg, source))
     plan = fit_to_target_size(plan, fixed_audio=spec.audio_bitrate is not None)
     output = await convert(plan, job.ffmpeg, job.dir, progress_callback(job))
     files = await _publish(job, output.files, plan)
     return _result(plan, output, files)
-
-
-async def _longest_frame(job: Context, source: MediaInfo) -> float:
-    """Return how long a frame is shown at most, in seconds. Matroska states a rate, but not whether it is kept."""
-    index = await read_frame_index(job.ffmpeg, source)
-    return float(max((after - before for before, after in pairwise((*index.times, index.length))), default=0))
 
 
 async def _publish(job: Context, files: tuple[Path, ...], plan: TranscodePlan) -> list[Artifact]:

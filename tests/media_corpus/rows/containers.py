@@ -1,7 +1,7 @@
 """Films in usual containers and codecs."""
 
 from ..clips import X264
-from ..film_recipes import film, picture_only
+from ..film_recipes import film, held_at_end, picture_only
 from ..table import COPIES, FILTERED, Row, seen
 
 _MPEG2 = "mpeg2video -b:v 1M"
@@ -69,6 +69,14 @@ ROWS = (
     seen("vp9.ivf", film(_VP9, None), skip=FILTERED),
     seen("raw.y4m", film("wrapped_avframe", None), skip=FILTERED),
     seen("animated.gif", picture_only("gif", pixels="bgr8", rate="25"), skip=frozenset({"caption"})),
+    seen("held.gif", held_at_end, frames=None, slack=0.15, also=frozenset({"hls"}), skip=frozenset({"caption"})),
+    seen(
+        "one-more-frame.gif",
+        picture_only("gif", pixels="bgr8", seconds=2.04),
+        seconds=2.04,
+        frames=None,
+        skip=frozenset({"caption"}),
+    ),
     seen("animated.apng", picture_only("apng", pixels="rgb24", options="-plays 0"), skip=frozenset({"caption"})),
     seen(
         "animated.webp",

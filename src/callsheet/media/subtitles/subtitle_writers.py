@@ -40,11 +40,12 @@ def srt_of_captions(captions: Sequence[ParsedCaption]) -> str:
 
 def webvtt_of_captions(captions: Sequence[ParsedCaption]) -> str:
     """Return the captions of a file as WebVTT, with its escapes."""
-    return "WEBVTT\n" + "".join(
-        f"\n{subtitle_timestamp(caption.start)} --> {subtitle_timestamp(caption.end)}{_TOP_LINE if caption.at_top else ''}"
-        f"\n{webvtt_text(caption.body)}\n"
-        for caption in captions
-    )
+    return "\n".join(["WEBVTT\n", *map(_vtt_caption, captions)])
+
+
+def _vtt_caption(caption: ParsedCaption) -> str:
+    times = f"{subtitle_timestamp(caption.start)} --> {subtitle_timestamp(caption.end)}"
+    return f"{times}{_TOP_LINE if caption.at_top else ''}\n{webvtt_text(caption.body)}\n"
 
 
 def vtt(cues: Sequence[Cue], *, word_times: bool = False) -> str:

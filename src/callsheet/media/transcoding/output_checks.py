@@ -41,7 +41,7 @@ async def check_file(path: Path, plan: TranscodePlan, rendition: VideoRendition)
 
 def check_frames(report: FFmpegReport, plan: TranscodePlan) -> None:
     """Raise FFmpegFailed unless FFmpeg encoded all frames of the first rendition."""
-    planned = _planned_frames(plan)
+    planned = plan.frame_count
     if planned:
         check_frame_count(report, planned, f"'{plan.source.path.name}'", tolerance=1)
 
@@ -57,7 +57,7 @@ async def check_playlists(
     if any(other.durations != first.durations for other in others):
         raise FFmpegFailed("FFmpeg reported success, but the segments of the renditions are not aligned")
     frames = set(counts)
-    planned = _planned_frames(plan)
+    planned = plan.frame_count
     if len(frames) > 1 or (planned is not None and abs(frames.pop() - planned) > 1):
         raise FFmpegFailed(f"FFmpeg reported success, but a rendition does not have all of its {planned} frames")
     for playlist, rendition in zip(playlists, plan.renditions, strict=False):
@@ -90,19 +90,9 @@ def _duration_problems(found: MediaInfo, plan: TranscodePlan) -> Iterator[str]:
     actual, planned = found.probe.duration, plan.duration
     if planned and actual and not plan.source.damaged:
         yield from duration_problems(actual, planned, max(_DURATION_TOLERANCE, 1 / (found.probe.fps or 30)))
-    frames = _planned_frames(plan)
+    frames = plan.frame_count
     if frames and found.probe.frames:
         yield from frame_count_problems(found.probe.frames, frames, tolerance=1)
-
-
-def _planned_frames(plan: TranscodePlan) -> int | None:
-    """Return the number of frames of the output; None if it is unknown for this source."""
-    if plan.source.damaged:
-        return None
-    if plan.frame_rate is None:
-        return None if plan.source.hidden_frames else plan.source.probe.frames
-    seconds = plan.video_seconds
-    return round(seconds * plan.frame_rate) if seconds else None
 
 
 def _write_sample(folder: Path, playlist: Playlist) -> Path:

@@ -8,6 +8,7 @@ from callsheet.media.encoding import codecs
 from callsheet.media.encoding.codecs import AudioCodec
 from callsheet.media.encoding.downmix import Filter
 from callsheet.media.encoding.encoders import EncodeSettings
+from callsheet.media.probing.frame_index import FrameIndex
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.transcoding.color_pipeline import ColorPlan, is_high_bit_depth, plan_color
 from callsheet.media.transcoding.renditions import VideoRendition, plan_renditions
@@ -18,6 +19,8 @@ Channels = Literal["mono", "stereo", "5.1"]
 
 _MAX_FRAME = 0.5
 """Seconds. A frame that lasts longer is a pause."""
+_MIN_HELD = 0.05
+"""Seconds. A last frame that is shown longer than the others by less need not be."""
 _MIN_DELAY = 0.1
 """Seconds. A video that starts so much later than its audio leaves a gap."""
 
@@ -65,6 +68,8 @@ class TranscodePlan:
     passes: int = 1
     target_size: int | None = None
     """Maximum size of the only output, in bytes."""
+    last_frame: tuple[float, float] | None = None
+    """Start and end of the last frame, in seconds from the start of the file, if it is shown long."""
     fills_start: bool = False
     """Whether the first frame is shown from the start of the file on, if the video starts later than the audio."""
     downmix: tuple[Filter, ...] = ()
@@ -78,6 +83,16 @@ class TranscodePlan:
         return whole if self.audio is not None else self.source.video_seconds or whole
 
     @property
+    def frame_count(self) -> int | None:
+        """Number of frames of the output; None if it is unknown for this source."""
+        if self.source.damaged:
+            return None
+        if self.frame_rate is not None:
+            return round(self.video_seconds * self.frame_rate) if self.video_seconds else None
+        found = None if self.source.hidden_frames else self.source.probe.frames
+        return found + 1 if found is not None and self.last_frame is not None else found
+
+    @property
     def video_seconds(self) -> float | None:
         """Duration of the video stream of the output, in seconds."""
         seconds = self.source.video_seconds
@@ -89,10 +104,10 @@ class TranscodePlan:
         return float(self.frame_rate or self.source.probe.fps or 30)
 
 
-def plan_transcode(spec: TranscodeSpec, source: MediaInfo, *, longest_frame: float = 0.0) -> TranscodePlan:
+def plan_transcode(spec: TranscodeSpec, source: MediaInfo, frames: FrameIndex | None = None) -> TranscodePlan:
     """Return the plan for a source. `spec` must be resolved (see `TranscodeSpec.resolved`).
 
-    `longest_frame` is how long a frame of the source is shown at most, in seconds. It is needed for HLS only.
+    `frames` is needed for an encode. It shows how long each frame of the source is shown.
     """
     color = plan_color(source, spec.target_video_codec, spec.depth, spec.hdr, reshapes=spec.fit is not None)
     passes = spec.passes or (2 if spec.target_size is not None and spec.hardware == "cpu" else 1)
@@ -105,7 +120,7 @@ def plan_transcode(spec: TranscodeSpec, source: MediaInfo, *, longest_frame: flo
         passes=passes,
     )
     renditions, notes = plan_renditions(spec, source, settings)
-    frame_rate = _frame_rate(spec, source, longest_frame)
+    frame_rate = _frame_rate(spec, source, frames.longest_frame if frames is not None else 0.0)
     plan = TranscodePlan(
         source=source,
         format=spec.format,
@@ -114,6 +129,7 @@ def plan_transcode(spec: TranscodeSpec, source: MediaInfo, *, longest_frame: flo
         audio=_plan_audio(spec, source),
         color=color,
         frame_rate=frame_rate,
+        last_frame=_last_frame(source, frames),
         fills_start=spec.format == "hls" and frame_rate is not None and source.video_delay > _MIN_DELAY,
         fit=spec.fit,
         background=spec.background,
@@ -155,6 +171,13 @@ def _frame_rate(spec: TranscodeSpec, source: MediaInfo, longest_frame: float) ->
         return rate or source.constant_rate
     unchanged = rate is None or (current is not None and abs(float(rate) - current) < 0.001)
     return None if unchanged else rate
+
+
+def _last_frame(source: MediaInfo, frames: FrameIndex | None) -> tuple[float, float] | None:
+    """Return start and end of the last frame, if it is shown so long that the output would end noticeably early."""
+    if frames is None or frames.last_frame < _MIN_HELD + 1 / source.constant_rate:
+        return None
+    return source.video_delay + float(frames.times[-1]), source.video_delay + float(frames.length)
 
 
 def _has_gaps(source: MediaInfo, longest_frame: float) -> bool:
