@@ -105,7 +105,7 @@ class Part(Model):
 
 
 class SplitResult(Model):
-    """The parts in order. Together they have the length of the source, and show all of its frames."""
+    """The parts in order. Together they have the length and the frames of the source."""
 
     files: list[Artifact]
     parts: list[Part]
@@ -121,9 +121,6 @@ async def split(job: Context, params: SplitParams) -> SplitResult:
     splitter = await _splitter(job, params, source)
     times = await _times(job, params, source, splitter.seconds)
     points = splitter.split_points(times)
-    if splitter.ends_in_pause(points):
-        splitter = splitter.at_constant_rate()
-        points = splitter.split_points(times)
     files = await splitter.split(points, progress_callback(job, 0.1))
     parts = [await _keep(job, file) for file in files]
     return SplitResult(

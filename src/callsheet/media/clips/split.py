@@ -1,7 +1,7 @@
 """Split a file into parts. Together they contain every frame and every sample of the source."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -12,17 +12,11 @@ from callsheet.media.encoding.codecs import Format
 from callsheet.media.encoding.encoders import Encoder
 from callsheet.media.encoding.pcm import SAMPLE_RATE, sample_at
 from callsheet.media.encoding.stream_copy_rules import channel_layout, container_for, default_audio_args
-from callsheet.media.ffmpeg.filter_graph import FilterGraph, Options
+from callsheet.media.ffmpeg.filter_graph import FilterGraph
 from callsheet.media.ffmpeg.inputs import file_url, media_input
 from callsheet.media.ffmpeg.runner import FFmpeg, FFmpegReport
 from callsheet.media.filters.scaling import Box, flatten_alpha, scale_to_box
-from callsheet.media.filters.source_frames import (
-    copy_input,
-    hold_last_frame,
-    picture_input,
-    picture_stream,
-    source_frames,
-)
+from callsheet.media.filters.source_frames import copy_input, picture_input, picture_stream, source_frames
 from callsheet.media.probing.frame_index import FrameIndex, read_frame_index
 from callsheet.media.probing.output_checks import (
     audio_presence_problems,
@@ -41,8 +35,6 @@ _VIDEO_SHARE = 0.7
 """Share of the progress for writing the video segments."""
 _LOST_SHARE = 0.1
 """Share of the frames of a damaged source that a part may lack."""
-_MIN_HELD = 0.05
-"""Seconds. A last frame that is shown longer than the others by less need not be."""
 _DURATION_TOLERANCE = 0.1
 """Seconds. Audio codecs encode whole frames, so that audio may end after the video."""
 
@@ -83,10 +75,6 @@ class Splitter:
     folder: Path
     frames: FrameIndex | None = None
     encoder: Encoder | None = None
-    rate: Fraction | None = None
-    """Constant frame rate of the parts; None: frames keep their times."""
-    last_frame: tuple[float, float] = (0.0, 0.0)
-    """Start and end of the last frame of the source, in seconds from its first one. Needed with a constant rate."""
     notes: dict[str, None] = field(default_factory=dict)
     """Damage that was found while the source was read."""
 
@@ -121,23 +109,6 @@ class Splitter:
         delay = self._delay
         numbers = sorted({nearest(time - float(delay)) for time in times} - {0, len(self.frames)})
         return [SplitPoint(self.frames.times[number] + delay, number) for number in numbers]
-
-    def ends_in_pause(self, points: Sequence[SplitPoint]) -> bool:
-        """Return whether the last frame of a part is shown long, which encoders and containers would lose."""
-        if self.frames is None or self.encoder is None:
-            return False
-        ends = [point.frame for point in points if point.frame] + [len(self.frames)]
-        longest = max(self.frames.time_of(end) - self.frames.times[end - 1] for end in ends)
-        return float(longest - 1 / self.source.constant_rate) > _MIN_HELD
-
-    def at_constant_rate(self) -> "Splitter":
-        """Return a splitter whose parts have a constant frame rate."""
-        assert self.frames is not None  # noqa: S101 - only video has frames
-        rate = self.source.constant_rate
-        count = max(1, round(self.frames.length * rate))
-        frames = FrameIndex(tuple(number / rate for number in range(count)), count / rate, (), ())
-        last = float(self.frames.times[-1]), float(self.frames.length)
-        return replace(self, frames=frames, rate=rate, last_frame=last)
 
     async def split(self, points: Sequence[SplitPoint], on_progress: Callable[[float], None]) -> list[SplitPart]:
         """Split at points from `split_points`, and return the verified parts.
@@ -203,7 +174,7 @@ class Splitter:
         return [
             *args,
             *("-map", f"[{self._normalized(graph)}]", "-filter_complex", str(graph), "-fps_mode", "passthrough"),
-            *self.encoder.args(rate=self.rate, threads=self.ffmpeg.threads),
+            *self.encoder.args(rate=None, threads=self.ffmpeg.threads),
             *(("-force_key_frames", keys) if keys else ()),
         ]
 
@@ -213,13 +184,6 @@ class Splitter:
         assert self.encoder is not None and facts.width and facts.height  # noqa: S101 - it is a video to encode
         stream = source_frames(graph, picture_stream(self.source), self.source)
         stream = graph.add("setpts", stream, expr="PTS-STARTPTS")
-        if self.rate is not None and self.frames is not None:
-            start, end = self.last_frame
-            if end - start > _MIN_HELD + 1 / self.rate:
-                stream = hold_last_frame(graph, stream, start=start, end=end, usual=float(1 / self.rate))
-            held: Options = {"stop_mode": "clone", "stop_duration": end - start}
-            whole: Options = {"end_frame": len(self.frames)}
-            stream = graph.chain(stream, ("fps", {"fps": self.rate}), ("tpad", held), ("trim", whole))
         stream = flatten_alpha(graph, stream, self.source, _BACKGROUND)
         stream = scale_to_box(graph, stream, self.source, Box(even(facts.width), even(facts.height), "fill"))
         return graph.chain(stream, *self.encoder.last_filters)
@@ -253,11 +217,20 @@ class Splitter:
             args += ["-map", f"{int(self.frames is not None)}:a:0"]
             args += default_audio_args(self.format, channel_layout(audio.audio))
         args += ["-map", "0:v:0", "-c:v", "copy"] if self.frames is not None else []
+        args += self._last_frame_args(start, end)
         await self.ffmpeg.run([*args, *self._container_args(), file_url(path)])
         frame_count = None if start.frame is None or end.frame is None else end.frame - start.frame
         part = SplitPart(path, self.format, float(start.time), float(end.time - start.time), frame_count)
         await self._verify(part)
         return part
+
+    def _last_frame_args(self, start: SplitPoint, end: SplitPoint) -> list[str]:
+        """Return the options that state how long the last frame of an encoded part is shown, which encoders lose."""
+        if self.frames is None or self.encoder is None or start.frame is None or end.frame is None:
+            return []
+        seconds = float(self.frames.time_of(end.frame) - self.frames.times[start.frame])
+        duration = f"if(eq(N,{end.frame - start.frame - 1}),round({seconds:.6f}/TB-(DTS-STARTPTS)),DURATION)"
+        return ["-bsf:v", f"setts=duration='{duration}'"]
 
     async def _verify(self, part: SplitPart) -> None:
         found = await probe_details(part.path)
