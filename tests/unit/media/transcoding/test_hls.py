@@ -81,7 +81,7 @@ def test_the_master_playlist_lists_each_rendition_with_the_audio():
 
 
 def test_the_last_segment_gets_the_length_that_its_frames_have(tmp_path):
-    (tmp_path / "720p.m3u8").write_text(PLAYLIST)
+    (tmp_path / "720p.m3u8").write_text(PLAYLIST.replace("#EXTINF:4", "#EXT-X-TARGETDURATION:4\n#EXTINF:4"))
     playlist = hls.Playlist("720p", "720p_init.mp4", ("720p_00000.m4s", "720p_00001.m4s"), (4.0, 1.5))
 
     longer = hls.with_length(tmp_path, playlist, 10.75)
