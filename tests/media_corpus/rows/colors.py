@@ -59,7 +59,9 @@ ROWS = (
     ),
     # HDR tags on a picture of SDR, as editors leave them: every player takes the tags for true.
     Row("pq-tags-8-bit.mp4", film(X264, "aac", **_tagged("bt2020", "smpte2084", "bt2020nc")), **_8_BITS),
-    Row("hlg-tags-8-bit.mp4", film(X264, "aac", **_tagged("bt2020", "arib-std-b67", "bt2020nc")), **_8_BITS),
+    Row(
+        "hlg-tags-8-bit.mp4", film(X264, "aac", **_tagged("bt2020", "arib-std-b67", "bt2020nc")), corners=(), **_8_BITS
+    ),
     Row("pq-transfer-only.mkv", film(X264, "aac", **_tagged("bt709", "smpte2084", "bt709")), **_8_BITS),
     Row("bt2020-primaries.mp4", film(X264, "aac", **_tagged("bt2020", "bt709", "bt709")), skip=FILTERED),
     Row("bt2020-matrix.mkv", film(X264, "aac", **_tagged("bt709", "bt709", "bt2020nc")), skip=FILTERED),
