@@ -230,7 +230,8 @@ class Splitter:
             return []
         seconds = float(self.frames.time_of(end.frame) - self.frames.times[start.frame])
         duration = f"if(eq(N,{end.frame - start.frame - 1}),round({seconds:.6f}/TB-(DTS-STARTPTS)),DURATION)"
-        return ["-bsf:v", f"setts=duration='{duration}'"]
+        # By default, the filter would also replace the time at which a frame is shown by that at which it is decoded.
+        return ["-bsf:v", f"setts=pts=PTS:dts=DTS:duration='{duration}'"]
 
     async def _verify(self, part: SplitPart) -> None:
         found = await probe_details(part.path)
