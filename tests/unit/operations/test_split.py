@@ -287,7 +287,7 @@ async def test_the_last_frame_of_a_part_is_shown_as_long_as_in_the_source(stage:
         *("-f", "lavfi", "-i", "testsrc2=size=64x64:rate=10:duration=0.5", "-final_delay", "150"),
     )
 
-    result = await cut(stage, held, times=[0.4])
+    result = await cut(stage, held, times=[0.4], preset="medium")
 
     assert [(part.duration, part.frames) for part in result.parts] == [(0.4, 4), (1.5, 1)]
     assert [part.file.probe.duration for part in result.parts if part.file.probe] == pytest.approx([0.4, 1.5], abs=0.02)
