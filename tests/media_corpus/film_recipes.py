@@ -231,6 +231,59 @@ def screen_recording(video: str = X264, audio: str = "aac") -> Recipe:
     return make
 
 
+def long_pause(video: str, audio: str, *, shown: str = "lt(t,0.79)+gt(t,5.39)") -> Recipe:
+    """A recording of 6 s with the frames for which `shown` is true, and beeps at 0.5 and 5.5 s."""
+
+    def make(clips: Clips, path: Path) -> None:
+        whole = clips.film(clips.part("whole.mkv"), "libx264 -preset ultrafast", "pcm_s16le", seconds=6)
+        kept = f"select='{shown}'"
+        quiet = "volume=0:enable='between(t,1,5)'"
+        codecs = ["-c:v", *video.split(), "-g", "999", "-c:a", *audio.split()]
+        clips.run("-i", whole, "-vf", kept, "-af", quiet, "-fps_mode", "vfr", *codecs, path)
+
+    return make
+
+
+def faster(clips: Clips, path: Path) -> None:
+    """Frames at 25 per second in the first half, and at 100 in the second one."""
+    whole = clips.film(clips.part("whole.mkv"), "libx264 -preset ultrafast", "flac", rate="100")
+    picked = "select='gt(t,0.999)+not(mod(n,4))',settb=1/90000"
+    times = ["-fps_mode", "vfr", "-enc_time_base", "1/90000"]
+    clips.run("-i", whole, "-vf", picked, *times, "-c:v", *X264.split(), "-c:a", "copy", path)
+
+
+def segments(suffix: str, *rates: int, video: str = X264, audio: str = "mp2") -> Recipe:
+    """Segments of half a second, each of its frame rate, behind each other, as a player receives them."""
+
+    def make(clips: Clips, path: Path) -> None:
+        content = b""
+        borders = [0.48 * number for number in range(len(rates))] + [SECONDS]  # whole frames of audio
+        for number, rate in enumerate(rates):
+            part = clips.part(f"{number}.{suffix}")
+            cut = f"trim={borders[number]}:{borders[number + 1]}"
+            picture = ["-f", "lavfi", "-i", f"color=black:s=96x54:r={rate}:d={SECONDS}"]
+            sound = ["-f", "lavfi", "-i", f"aevalsrc=exprs='{BEEP}|{BEEP}':s=48000:d={SECONDS}"]
+            filters = ["-vf", f"{PICTURE},{TO_BT709},format=yuv420p,{cut}", "-af", f"a{cut}"]
+            clips.run(*picture, *sound, *filters, "-c:v", *video.split(), "-c:a", audio, part)
+            content += part.read_bytes()
+        path.write_bytes(content)
+
+    return make
+
+
+def fragments(source: Recipe) -> Recipe:
+    """The segments of an HLS playlist in fragmented MP4, behind their header."""
+
+    def make(clips: Clips, path: Path) -> None:
+        whole = clips.part("whole.mp4")
+        source(clips, whole)
+        clips.run("-i", whole, "-c", "copy", "-f", "hls", "-hls_time", "0.5", "-hls_segment_type", "fmp4", "all.m3u8")
+        parts = sorted(clips.folder.glob("all*.m4s"), key=lambda part: int(part.stem[3:]))
+        path.write_bytes(b"".join(part.read_bytes() for part in (clips.folder / "init.mp4", *parts)))
+
+    return make
+
+
 def uneven_frames(clips: Clips, path: Path) -> None:
     """Frames of a phone, whose distances vary by a third."""
     whole = clips.film(clips.part("whole.mkv"), X264, "aac")
@@ -253,14 +306,31 @@ def uneven_frames(clips: Clips, path: Path) -> None:
     )
 
 
-def picture_only(codec: str, *, pixels: str, options: str = "", rate: str = "25") -> Recipe:
+def picture_only(codec: str, *, pixels: str, options: str = "", rate: str = "25", seconds: float = SECONDS) -> Recipe:
     """An animation of a format for images."""
 
     def make(clips: Clips, path: Path) -> None:
-        source = ["-f", "lavfi", "-i", f"color=black:s=96x54:r={rate}:d={SECONDS}"]
+        source = ["-f", "lavfi", "-i", f"color=black:s=96x54:r={rate}:d={seconds}"]
         clips.run(*source, "-vf", f"{PICTURE},format={pixels}", "-c:v", codec, *options.split(), path)
 
     return make
+
+
+def animated_avif(clips: Clips, path: Path) -> None:
+    """An animated AVIF whose black is transparent, over hidden magenta. Its alpha channel is a track of its own."""
+    whole = clips.part("whole.mkv")
+    transparent("ffv1", None, pixels="gbrap")(clips, whole)
+    tracks = "[0]format=gbrap,split[a][b];[a]scale=out_color_matrix=smpte170m:out_range=pc,format=yuv444p[c];"
+    tracks += "[b]alphaextract,format=gray,setparams=colorspace=smpte170m[d]"
+    codec = "-c:v libaom-av1 -cpu-used 8 -usage realtime -color_range pc -f avif"
+    clips.run("-i", whole, "-filter_complex", tracks, "-map", "[c]", "-map", "[d]", *codec.split(), path)
+
+
+def held_at_end(clips: Clips, path: Path) -> None:
+    """An animation of four frames, of which the last one, which is white, is shown for half a second."""
+    source = ["-f", "lavfi", "-i", f"color=black:s=96x54:r=25:d={SECONDS}"]
+    filters = f"{PICTURE},select='eq(n,0)+eq(n,13)+eq(n,18)+eq(n,38)',format=bgr8"
+    clips.run(*source, "-vf", filters, "-fps_mode", "vfr", "-c:v", "gif", "-final_delay", "50", path)
 
 
 def transparent(video: str, audio: str | None, *, pixels: str, size: str = "96x54") -> Recipe:

@@ -32,6 +32,8 @@ class FilmFacts:
     """Times at which the picture turns white, in seconds."""
     corners: list[str]
     """The colors of the corners of a frame near the start, from the top left to the bottom right."""
+    middle: str
+    """The color in the middle of this frame."""
     beeps: list[float]
     """Times at which a beep starts, in seconds."""
     level: float
@@ -47,10 +49,11 @@ class SoundFacts:
     level: float
 
 
-def film(binary: Path, path: Path, *, has_audio: bool, rate: float = 25) -> FilmFacts:
-    """Return what a film shows and plays. Frames are counted at `rate`."""
-    # `fps` would restart where the picture changes its size.
-    picture = ["-map", "0:V:0", "-vf", f"scale={_SIDE}:{_SIDE}:flags=area", "-fps_mode", "cfr", "-r", str(rate)]
+def film(binary: Path, path: Path, *, has_audio: bool, rate: float = 25, colorful: bool = False) -> FilmFacts:
+    """Return what a film shows and plays. Frames are counted at `rate`. `colorful`: colors touch each other."""
+    # Reduced in YUV, colors would mix with their neighbors. `fps` would restart where the picture changes its size.
+    filters = f"{'format=gbrp,' if colorful else ''}scale={_SIDE}:{_SIDE}:flags=area"
+    picture = ["-map", "0:V:0", "-vf", filters, "-fps_mode", "cfr", "-r", str(rate)]
     sound = path.with_name(f"{path.name}.f32")
     audio = [*_SOUND, str(sound)] if has_audio else []
     raw = _read(binary, path, *audio, *picture, "-pix_fmt", "rgb24", "-f", "rawvideo")
@@ -58,7 +61,8 @@ def film(binary: Path, path: Path, *, has_audio: bool, rate: float = 25) -> Film
     middle = frames[:, 1:-1, 1:-1].mean(axis=(1, 2, 3))
     played = _sound_facts(sound.read_bytes() if has_audio else b"")
     white = [float(n) / rate for n in _rises(middle > _MIN_GRAY)]
-    return FilmFacts(len(frames), white, _corners(frames[min(3, len(frames) - 1)]), played.beeps, played.level)
+    early = frames[min(3, len(frames) - 1)]
+    return FilmFacts(len(frames), white, _corners(early), _named(early[1, 1]), played.beeps, played.level)
 
 
 def sound(binary: Path, path: Path) -> SoundFacts:
@@ -73,11 +77,18 @@ def corners_of_image(path: Path, part: tuple[int, int, int, int] | None = None) 
     return _corners(np.asarray(small))
 
 
+def key_frames(binary: Path, path: Path) -> int:
+    """Return the number of key frames of a film."""
+    lines = _read(binary, path, "-map", "0:v:0", "-c", "copy", "-f", "framecrc").decode().splitlines()
+    return sum("F=" not in line for line in lines if not line.startswith("#"))
+
+
 def _corners(cells: np.ndarray) -> list[str]:
-    return [
-        min(_NAMED, key=lambda name: np.abs(cells[y, x].astype(int) - _NAMED[name]).sum())
-        for y, x in ((0, 0), (0, -1), (-1, 0), (-1, -1))
-    ]
+    return [_named(cells[y, x]) for y, x in ((0, 0), (0, -1), (-1, 0), (-1, -1))]
+
+
+def _named(pixel: np.ndarray) -> str:
+    return min(_NAMED, key=lambda name: np.abs(pixel.astype(int) - _NAMED[name]).sum())
 
 
 def _sound_facts(wav: bytes) -> SoundFacts:

@@ -1,6 +1,7 @@
 """The operations that read media, each with what it must find in a file of the corpus."""
 
 import os
+import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -28,7 +29,7 @@ from callsheet.operations.media_inputs import read_media
 from unit.media.studio import FakeContext
 
 from .clips import RATE
-from .measure import SoundFacts, corners_of_image, film, sound
+from .measure import SoundFacts, corners_of_image, film, key_frames, sound
 from .table import BY_TURNS, FILTERED, Row
 
 OPERATIONS = {
@@ -77,7 +78,7 @@ class Check:
     def context(self, name: str) -> FakeContext:
         """Return the context of an operation."""
         self._operation = name
-        folder = self._folder / name
+        folder = self._folder / f"{name}{len([*self._folder.glob(f'{name}*')]) or ''}"
         folder.mkdir()
         if name in ("upscale", "interpolate"):
             return FakeContext(folder, models_dir=write_models(self._folder / "models"))
@@ -216,7 +217,9 @@ async def concat_audio(check: Check) -> None:
 
 async def split(check: Check) -> None:
     """Two halves."""
-    result, files = await check.run("split", src=check.source, count=2, **_ENCODE)
+    # The parts of a file that is a little longer than 2 s have a last one of a single frame.
+    parts = {"every": 1} if 2 < check.row.seconds < 2 + 2 / RATE else {"count": 2}
+    result, files = await check.run("split", src=check.source, **parts, **_ENCODE)
     starts = [0.0, *accumulate(part.duration for part in result.parts)]
     check.expect("seconds", starts[-1], check.row.seconds, check.row.slack + _PADDING)
     white, loud = [], []
@@ -251,6 +254,37 @@ async def mux(check: Check) -> None:
     check.expect_film(files[0], frames=None)
 
 
+async def hls(check: Check) -> None:
+    """The same film in segments of a second."""
+    _, files = await check.run("transcode", src=check.source, format="hls", segmentSeconds=1, preset="ultrafast")
+    playlist = next(file for file in files if file.name == "video.m3u8")
+    text = playlist.read_text()
+    durations = [float(time) for time in re.findall(r"#EXTINF:([\d.]+),", text)]
+    check.expect("the longest segment", max(durations), 1.0, check.row.slack)
+    check.expect("the sum of the segments", sum(durations), check.row.seconds, check.row.slack)
+    (target,) = re.findall(r"#EXT-X-TARGETDURATION:(\d+)", text)
+    check.expect("the target duration", int(target), 1, 0)
+    found = film(check.binary, playlist, has_audio=False)
+    check.expect_times("flashes", found.flashes, check.row.flashes)
+    check.expect("key frames", key_frames(check.binary, playlist), len(durations), 0)
+    if check.row.beeps:
+        played = sound(check.binary, next(file for file in files if file.name == "sound.m3u8"))
+        check.expect_times("beeps", played.beeps, check.row.beeps)
+
+
+async def overlay(check: Check) -> None:
+    """The film over green, which is seen through its transparent pixels."""
+    over = {"src": check.source, "scale": 1.0}
+    scene = {"color": "#1EC81E", "duration": check.row.seconds, "overlays": [over]}
+    output = {**_canvas(check.row), "fps": RATE, **_ENCODE}
+    _, files = await check.run("render", scenes=[scene], loudness=False, output=output)
+    found = film(check.binary, files[0], has_audio=False, colorful=True)
+    check.expect_times("flashes", found.flashes, check.row.flashes)
+    check.expect_corners(found.corners)
+    if found.middle != ("green" if check.row.clear else "black"):
+        check.fail(f"{found.middle} in the middle")
+
+
 async def upscale(check: Check) -> None:
     """The film at twice its size."""
     _, files = await check.run("upscale", src=check.source, model="double", crf=20, preset="ultrafast")
@@ -277,7 +311,7 @@ OF_FILMS: dict[str, Sister] = {
 }
 OF_SOUND: dict[str, Sister] = {"extract-audio": extract_audio, "caption": caption}
 OF_SOUND_ALONE: dict[str, Sister] = {"probe": probe, "render": render_audio, "split": split, "concat": concat_audio}
-FURTHER: dict[str, Sister] = {"upscale": upscale, "interpolate": interpolate}
+FURTHER: dict[str, Sister] = {"upscale": upscale, "interpolate": interpolate, "hls": hls, "overlay": overlay}
 
 
 def sisters(row: Row) -> Iterator[tuple[str, Sister]]:

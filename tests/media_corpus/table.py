@@ -23,6 +23,8 @@ class Row:
     make: Recipe
     seconds: float = 2.0
     """The length that people perceive."""
+    clear: bool = False
+    """Whether its black is transparent."""
     frames: int | None = 50
     """At 25 frames per second. None: not counted, or a file without a picture."""
     flashes: tuple[float, ...] = BOTH
@@ -41,7 +43,7 @@ class Row:
     skip: frozenset[str] = frozenset()
     """Operations that do not take it, or that are left out."""
     also: frozenset[str] = frozenset()
-    """Further operations: `upscale`, `interpolate`."""
+    """Further operations: `upscale`, `interpolate`, `hls`, `overlay`."""
     slack: float = 0.1
     """Seconds by which times may differ: lossy audio starts with silence, and frames have their grid."""
     refused: str = ""

@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 from callsheet.client.client import Client
 from callsheet.domain.errors import BadInput, TooLarge
 from callsheet.domain.records import StoredArtifact
+from callsheet.media.probing.gray_levels import with_eight_bits
 
 MAX_SIDE = 2048
 _MAX_FILE_BYTES = 32 * 2**20
@@ -46,7 +47,7 @@ def _encode(file: Path, expected: str, max_side: int) -> bytes:
             if image.width * image.height > _MAX_PIXELS:
                 raise TooLarge(f"The image has {image.width}×{image.height} pixels; at most {_MAX_PIXELS:,} are shown.")
             image.draft("RGB", (max_side, max_side))
-            upright = _opaque(ImageOps.exif_transpose(image))
+            upright = _opaque(with_eight_bits(ImageOps.exif_transpose(image)))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BadInput(f"The image cannot be decoded as {expected}: {error}") from None
     upright.thumbnail((max_side, max_side))

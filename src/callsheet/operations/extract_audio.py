@@ -120,7 +120,9 @@ async def extract_audio(job: Context, params: ExtractAudioParams) -> ExtractAudi
     args, early = audio_input(source.path, params.start, params.duration)
     args += ["-map", f"0:{stream.index}"]
     downmix, notes = ([], []) if copied else await _downmix(job, source, stream, params)
-    args += ["-c:a", "copy"] if copied else _encode_args(stream, params, format, early, downmix)
+    end = source.audio_end(stream)
+    length = params.duration if end is None else min(end - params.start, params.duration or end)
+    args += ["-c:a", "copy"] if copied else _encode_args(stream, params, format, early, downmix, length)
     report = await job.ffmpeg.run(
         [*args, *_output_args(format), "-f", _FORMATS[format].muxer, file_url(output)],
         duration=seconds,
@@ -169,8 +171,14 @@ def _is_stream_copy(source: MediaInfo, stream: Stream, params: ExtractAudioParam
 
 
 def _encode_args(
-    stream: Stream, params: ExtractAudioParams, format: AudioFormat, early: float, downmix: Sequence[Filter]
+    stream: Stream,
+    params: ExtractAudioParams,
+    format: AudioFormat,
+    early: float,
+    downmix: Sequence[Filter],
+    length: float | None,
 ) -> list[str]:
+    """Return the output options. `length` is where the audio ends, in seconds; None: where the file ends."""
     info = _FORMATS[format]
     max_channels = 2 if format == "mp3" else 8
     mixed = 2 if downmix else stream.channels or 2
@@ -178,7 +186,7 @@ def _encode_args(
     rate = params.sample_rate or _default_sample_rate(stream, format)
     bits = params.bitrate or (info.bitrate and info.bitrate * channels)
     filters = f"asetpts=PTS-{early:.6f}/TB,aresample={rate}:async=1:first_pts=0,{filter_text(downmix)}".rstrip(",")
-    filters += f",atrim=end_sample={round(params.duration * rate)}" if params.duration else ""
+    filters += f",atrim=end_sample={round(length * rate)}" if length else ""
     return [
         *("-af", filters, "-ac", str(channels), "-ar", str(rate)),
         *("-c:a", info.encoder, *(("-b:a", str(bits)) if bits else ())),

@@ -68,6 +68,7 @@ async def read_media(
     problems = [*_mismatches(media, required), *_exceeded_limits(media, job.settings)]
     notes = [*media.notes, *await asyncio.to_thread(cut_off_notes, media)]
     problems += [("cut_off", note) for note in notes if strict]
+    notes += _doubtful_colors(media)
     _raise_on_problems(field, media, problems)
     media = replace(without_missing_part(media), strict=strict, notes=tuple(notes))
     if facts_only and (note := encode_note(media)):
@@ -116,6 +117,16 @@ def _fragments_path(job: MediaContext, path: Path) -> Path:
         number += 1
     folder.mkdir()
     return folder / path.name
+
+
+def _doubtful_colors(media: MediaInfo) -> Iterator[str]:
+    """Yield a note on a video that states HDR with 8 bits, as editors leave the tags on a picture of SDR."""
+    video = media.video
+    if video is not None and video.hdr and (video.bit_depth or 8) <= 8:
+        yield (
+            f"'{media.path.name}' states HDR ({video.hdr.upper()}), but has only 8 bits per color; if it is SDR with "
+            "wrong tags, its colors are wrong as well"
+        )
 
 
 def _copy_start(path: Path, copy: Path, size: int) -> None:

@@ -21,6 +21,7 @@ from callsheet.media.encoding.stream_copy_rules import accepts_audio_codec, acce
 from callsheet.media.probing.frame_index import FrameIndex, read_frame_index
 from callsheet.media.probing.output_checks import check_stderr, frame_count_problems, raise_on_problems
 from callsheet.media.probing.probe import MediaInfo, probe_details
+from callsheet.media.subtitles.subtitle_parsers import late_notes
 from callsheet.media.values import Strict, parse_seconds
 from callsheet.operation_api.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
@@ -183,7 +184,7 @@ def _is_default(track: AudioTrack | None, previous: list[AudioInput], params: Mu
 
 async def _subtitle_input(job: Context, number: int, track: SubtitleTrack, format: Format) -> SubtitleInput:
     path, copy = await job.fetch_input(track.src), job.dir / f"subtitles{number:02d}.txt"
-    file = await asyncio.to_thread(read_subtitle_file, path, copy, overlaps=format != "mp4")
+    file = await asyncio.to_thread(read_subtitle_file, path, copy, format)
     return SubtitleInput(file, TrackTags(track.language, track.title, track.default, track.forced))
 
 
@@ -228,9 +229,7 @@ def _notes(command: MuxCommand) -> list[str]:
             notes += downmix_notes(track.source.path.name, track.stream.channel_layout)
     for subtitle in command.subtitles:
         notes += subtitle.file.notes
-        starts = subtitle.file.starts
-        if late := sum(start >= command.seconds for start in starts):
-            notes.append(f"{late} of {len(starts)} captions start after the end of the video")
+        notes += late_notes(subtitle.file.starts, command.seconds)
     if format != "mkv" and any(subtitle.file.has_styles for subtitle in command.subtitles):
         notes.append(f"{format} keeps the text of ASS subtitles, but not their styles; mkv keeps both")
     return list(dict.fromkeys(notes))

@@ -32,7 +32,7 @@ from callsheet.media.subtitles.ass_sanitizer import sanitize_ass
 from callsheet.media.subtitles.font_families import missing_families
 from callsheet.media.subtitles.style import TextStyle
 from callsheet.media.subtitles.style_defaults import with_caption_defaults
-from callsheet.media.subtitles.subtitle_parsers import Caption, is_ass, read_captions
+from callsheet.media.subtitles.subtitle_parsers import Caption, is_ass, late_notes, read_captions
 from callsheet.media.timeline.captions import Captions
 from callsheet.media.timeline.timeline import Timeline
 from callsheet.media.values import PRESETS, Preset, parse_rate
@@ -209,14 +209,14 @@ async def _caption_layers(
             path = await job.fetch_input(captions.src)
             if await asyncio.to_thread(is_ass, path):
                 script, script_notes = await asyncio.to_thread(_stage_ass_script, path, job.dir)
-                return [script], [*script_notes]
+                starts = [start for start, _ in script.intervals]
+                return [script], [*script_notes, *late_notes(starts, schedule.seconds)]
             file = await asyncio.to_thread(read_captions, path, captions.style.uppercase)
             cues, notes = file.captions, [*file.notes]
         except BadSource as error:
             raise BadParams([Problem("captions.src", error.code, error.message)]) from None
     end = schedule.seconds
-    late = sum(cue.start >= end for cue in cues)
-    notes += [f"{late} of {len(cues)} captions start after the end of the video"] if late else []
+    notes += late_notes([cue.start for cue in cues], end)
     style = with_caption_defaults(captions.style, canvas.width, canvas.height)
     return [TextLayer(tuple(_line(cue, style, end) for cue in cues if cue.start < end))], notes
 

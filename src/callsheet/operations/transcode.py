@@ -8,6 +8,7 @@ from pydantic import Field
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.model import Model
 from callsheet.media.encoding import codecs
+from callsheet.media.probing.frame_index import read_frame_index
 from callsheet.media.transcoding import hls
 from callsheet.media.transcoding.budget import fit_to_target_size
 from callsheet.media.transcoding.convert import TranscodeOutput, convert
@@ -56,7 +57,10 @@ async def transcode(job: Context, params: TranscodeParams) -> TranscodeResult:
     """Convert a video to other codecs, containers and sizes."""
     source = await read_media(job, params.src, "src", "video", strict=params.strict)
     spec = params.resolved()
-    plan = fit_to_target_size(plan_transcode(spec, source), fixed_audio=spec.audio_bitrate is not None)
+    plan = plan_transcode(spec, source)
+    if not plan.copies_video:
+        plan = plan_transcode(spec, source, await read_frame_index(job.ffmpeg, source))
+    plan = fit_to_target_size(plan, fixed_audio=spec.audio_bitrate is not None)
     output = await convert(plan, job.ffmpeg, job.dir, progress_callback(job))
     files = await _publish(job, output.files, plan)
     return _result(plan, output, files)

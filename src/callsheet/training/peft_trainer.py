@@ -172,7 +172,7 @@ class Dataset:
     def _pixels(self, file: dict[str, Any], order: random.Random) -> torch.Tensor:
         width, height = file["size"]
         with Image.open(file["path"]) as opened:
-            image = opened.convert("RGB")
+            image = _eight_bits(opened).convert("RGB")
         scale = max(width / image.width, height / image.height)
         image = image.resize((max(width, round(image.width * scale)), max(height, round(image.height * scale))))
         left, top = (image.width - width) // 2, (image.height - height) // 2
@@ -189,6 +189,13 @@ class Dataset:
         rest = parts[self._keep :]
         order.shuffle(rest)
         return ", ".join([*parts[: self._keep], *rest])
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Return a gray image of 16 bits with 8 bits, which a conversion to RGB would clip; any other one unchanged."""
+    if not image.mode.startswith("I;16"):
+        return image
+    return image.convert("I").point(lambda level: level * (255 / 65535) + 0.5).convert("L")
 
 
 class Training:

@@ -1,11 +1,12 @@
 """Pictures in other colors, turned, mirrored, transparent, or with pixels that are not square."""
 
 from ..clips import TO_BT709, X264
-from ..film_recipes import film, transparent, turned
+from ..film_recipes import animated_avif, film, transparent, turned
 from ..table import COPIES, FILTERED, Row, seen
 
 _X265 = "libx265 -preset ultrafast -x265-params log-level=error"
 _VP8, _VP9 = "libvpx -deadline realtime -g 25 -auto-alt-ref 0", "libvpx-vp9 -deadline realtime -g 25 -auto-alt-ref 0"
+_OVERLAY = frozenset({"overlay"})
 _BOTH = frozenset({"upscale", "interpolate"})
 
 
@@ -18,6 +19,18 @@ def _zscale(primaries: str, transfer: str, matrix: str, pixels: str = "yuv420p10
     return {"colors": filters, "tags": tags, "pixels": pixels}
 
 
+def _tagged(primaries: str, transfer: str, matrix: str, pixels: str = "yuv420p") -> dict[str, str]:
+    """Colors of SDR with these tags. The pixels have the matrix that is stated; BT.601 if it is unknown."""
+    stored = {"bt2020nc": "bt2020", "unknown": "bt601"}.get(matrix, matrix)
+    return {
+        "colors": f"scale=out_color_matrix={stored}:out_range=tv",
+        "tags": "",
+        "pixels": pixels,
+        "filters": f"setparams=range=tv:color_primaries={primaries}:color_trc={transfer}:colorspace={matrix}",
+    }
+
+
+_8_BITS = {"notes": "8 bits per color", "skip": FILTERED}
 ROWS = (
     Row("pq.mp4", film(_X265, "aac", **_zscale("2020", "smpte2084", "2020_ncl")), skip=COPIES, also=_BOTH),
     Row("hlg.mp4", film(_X265, "aac", **_zscale("2020", "arib-std-b67", "2020_ncl")), skip=FILTERED | COPIES),
@@ -42,6 +55,19 @@ ROWS = (
     Row(
         "untagged.avi",
         film("mpeg4", "libmp3lame", colors="scale=out_color_matrix=bt601:out_range=tv", tags=""),
+        skip=FILTERED,
+    ),
+    # HDR tags on a picture of SDR, as editors leave them: every player takes the tags for true.
+    Row("pq-tags-8-bit.mp4", film(X264, "aac", **_tagged("bt2020", "smpte2084", "bt2020nc")), **_8_BITS),
+    Row(
+        "hlg-tags-8-bit.mp4", film(X264, "aac", **_tagged("bt2020", "arib-std-b67", "bt2020nc")), corners=(), **_8_BITS
+    ),
+    Row("pq-transfer-only.mkv", film(X264, "aac", **_tagged("bt709", "smpte2084", "bt709")), **_8_BITS),
+    Row("bt2020-primaries.mp4", film(X264, "aac", **_tagged("bt2020", "bt709", "bt709")), skip=FILTERED),
+    Row("bt2020-matrix.mkv", film(X264, "aac", **_tagged("bt709", "bt709", "bt2020nc")), skip=FILTERED),
+    Row(
+        "untagged-10-bit.mkv",
+        film(_X265, "aac", **_tagged("unknown", "unknown", "unknown", "yuv420p10le")),
         skip=FILTERED,
     ),
     Row("yuv422.mov", film("libx264 -preset ultrafast", "aac", pixels="yuv422p"), skip=FILTERED),
@@ -69,8 +95,16 @@ ROWS = (
     Row("alpha-qtrle.mov", transparent("qtrle", "pcm_s16le", pixels="argb"), skip=FILTERED | COPIES),
     Row("alpha-png.mov", transparent("png", "pcm_s16le", pixels="rgba"), skip=FILTERED | COPIES),
     Row("alpha-ffv1.mkv", transparent("ffv1", "flac", pixels="yuva420p"), skip=FILTERED | COPIES),
-    seen("alpha.apng", transparent("apng", None, pixels="rgba"), skip=FILTERED),
-    seen("alpha.webp", transparent("libwebp_anim -lossless 1", None, pixels="bgra"), slack=0.12, skip=FILTERED),
+    seen("alpha.apng", transparent("apng", None, pixels="rgba"), clear=True, also=_OVERLAY, skip=FILTERED),
+    seen(
+        "alpha.webp",
+        transparent("libwebp_anim -lossless 1", None, pixels="bgra"),
+        slack=0.12,
+        clear=True,
+        also=_OVERLAY,
+        skip=FILTERED,
+    ),
+    seen("alpha.avif", animated_avif, clear=True, also=_OVERLAY, skip=FILTERED),
     Row("rgb-16-bit.mov", film("png", "pcm_s16le", colors="null", pixels="rgb48be", tags=""), skip=FILTERED | COPIES),
     Row("yuv-16-bit.mkv", film("ffv1", "flac", pixels="yuv420p16le"), skip=FILTERED | COPIES, also=_BOTH),
     Row("alpha-16-bit.mkv", transparent("ffv1", "flac", pixels="gbrap16le"), skip=FILTERED | COPIES),

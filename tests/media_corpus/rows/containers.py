@@ -1,7 +1,7 @@
 """Films in usual containers and codecs."""
 
 from ..clips import X264
-from ..film_recipes import film, picture_only
+from ..film_recipes import film, held_at_end, picture_only
 from ..table import COPIES, FILTERED, Row, seen
 
 _MPEG2 = "mpeg2video -b:v 1M"
@@ -69,11 +69,25 @@ ROWS = (
     seen("vp9.ivf", film(_VP9, None), skip=FILTERED),
     seen("raw.y4m", film("wrapped_avframe", None), skip=FILTERED),
     seen("animated.gif", picture_only("gif", pixels="bgr8", rate="25"), skip=frozenset({"caption"})),
+    seen("held.gif", held_at_end, frames=None, slack=0.15, also=frozenset({"hls"}), skip=frozenset({"caption"})),
+    seen(
+        "one-more-frame.gif",
+        picture_only("gif", pixels="bgr8", seconds=2.04),
+        seconds=2.04,
+        frames=None,
+        skip=frozenset({"caption"}),
+    ),
     seen("animated.apng", picture_only("apng", pixels="rgb24", options="-plays 0"), skip=frozenset({"caption"})),
     seen(
         "animated.webp",
         picture_only("libwebp_anim", pixels="bgra", options="-lossless 1 -loop 0"),
         slack=0.12,
+        skip=frozenset({"caption"}),
+    ),
+    seen(
+        "animated.avif",
+        picture_only("libaom-av1", pixels="yuv444p", options="-cpu-used 8 -usage realtime -f avif"),
+        also=frozenset({"overlay"}),
         skip=frozenset({"caption"}),
     ),
     Row("ntsc.mp4", film(rate="30000/1001"), frames=60, skip=FILTERED),

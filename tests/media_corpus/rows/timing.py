@@ -1,13 +1,27 @@
 """Frames at uneven times, edit lists, odd rates."""
 
 from ..clips import X264
-from ..film_recipes import film, remuxed, screen_recording, uneven_frames
+from ..film_recipes import faster, film, fragments, long_pause, remuxed, screen_recording, segments, uneven_frames
 from ..table import FILTERED, Row
 
+_HLS = frozenset({"hls"})
+_PAUSE = {"seconds": 6.0, "frames": None, "flashes": (0.5, 5.5), "beeps": (0.5, 5.5), "also": _HLS, "skip": FILTERED}
 _B = "libx264 -preset veryfast -bf 3 -g 25"
 
 ROWS = (
-    Row("screen.mp4", screen_recording(), frames=None, also=frozenset({"upscale"})),
+    Row("screen.mp4", screen_recording(), frames=None, also=frozenset({"upscale", "hls"})),
+    Row("pause.mp4", long_pause(X264, "aac"), **_PAUSE),
+    Row("pause.webm", long_pause("libvpx -deadline realtime", "libopus"), **_PAUSE),
+    Row("pause.mkv", long_pause(X264, "flac"), **_PAUSE),
+    Row("pause-at-end.mkv", long_pause(X264, "flac", shown="lt(t,0.79)+gt(t,5.95)"), **{**_PAUSE, "flashes": (0.5,)}),
+    Row(
+        "very-late-video.mkv",
+        long_pause(X264, "flac", shown="gt(t,5.39)"),
+        **{**_PAUSE, "flashes": (5.5,), "corners": ()},
+    ),
+    Row("segments.ts", segments("ts", 25, 50, 10, 100), frames=None, slack=0.12, also=_HLS),
+    Row("segments.mp4", fragments(screen_recording()), frames=None, slack=0.12, also=_HLS, skip=FILTERED),
+    Row("faster.mkv", faster, frames=None, also=_HLS, skip=FILTERED),
     Row("screen.mkv", screen_recording(), frames=None, skip=FILTERED),
     Row("screen.webm", screen_recording("libvpx -deadline realtime -g 25", "libopus"), frames=None, skip=FILTERED),
     Row("uneven.mp4", uneven_frames, frames=None, skip=FILTERED),

@@ -121,3 +121,11 @@ async def test_a_damaged_image_is_an_error(content):
 async def test_only_the_announced_format_is_decoded():
     with pytest.raises(BadInput, match="cannot be decoded as PNG"):
         await shown(encoded(Image.new("RGB", (40, 40)), "TIFF"), "image/png")
+
+
+async def test_a_gray_image_of_16_bits_keeps_its_levels():
+    dark = Image.new("I;16", (20, 20), 0x4040)
+
+    image = await shown(encoded(dark))
+
+    assert image.convert("RGB").getpixel((10, 10)) == pytest.approx((64, 64, 64), abs=2)

@@ -152,3 +152,11 @@ async def test_timestamps_that_do_not_start_at_0_add_no_silence(
 
     assert result.duration == pytest.approx(2, abs=0.06)
     assert len(studio.audio_samples(path)) / 48_000 == pytest.approx(2, abs=0.06)
+
+
+async def test_the_padding_of_an_encoder_is_no_audio(stage: FakeContext, studio: Studio):
+    source = studio.make("padded.m4a", "-f", "lavfi", "-i", f"{TONE}:duration=2", "-c:a", "aac")
+
+    _, path = await take(stage, source, format="wav", sample_rate=48000)
+
+    assert len(studio.audio_samples(path)) == 96_000

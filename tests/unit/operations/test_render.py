@@ -329,3 +329,15 @@ async def test_a_cancelled_render_leaves_no_process(stage: FakeContext, studio: 
 
     assert time.monotonic() - started < 1
     assert await all_end(process.pid for process in found)
+
+
+async def test_a_looped_aac_has_no_gaps(stage: FakeContext, studio: Studio):
+    tone = "sine=frequency=440:sample_rate=44100:duration=1"
+    music = studio.make("padded.m4a", "-f", "lavfi", "-i", tone, "-c:a", "aac")
+
+    scene = {"color": "black", "duration": 4}
+
+    _, path = await make(stage, scenes=[scene], soundtrack={"src": str(music), "loop": True}, loudness=False)
+
+    level = np.abs(studio.audio_samples(path)[:, 0])
+    assert level[: 4 * 48_000].reshape(-1, 480).max(axis=1).min() > 0.05

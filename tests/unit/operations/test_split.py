@@ -270,3 +270,24 @@ async def test_timestamps_that_do_not_start_at_0_make_no_part_longer(
 
     assert [part.duration for part in result.parts] == pytest.approx([1, 1], abs=0.06)
     assert len(studio.audio_samples(stage.kept[1])) == pytest.approx(48_000, abs=3000)
+
+
+async def test_reordered_frames_stay_in_order(stage: FakeContext, studio: Studio, counting: Path):
+    result = await cut(stage, counting, every=0.7, preset="medium", crf=1)
+
+    assert numbers(stage, studio) == [[*range(21)], [*range(21, 42)], [*range(42, 60)]]
+    assert [part.file.probe.duration for part in result.parts if part.file.probe] == pytest.approx(
+        [0.7, 0.7, 0.6], abs=0.03
+    )
+
+
+async def test_the_last_frame_of_a_part_is_shown_as_long_as_in_the_source(stage: FakeContext, studio: Studio):
+    held = studio.make(
+        "held.gif",
+        *("-f", "lavfi", "-i", "testsrc2=size=64x64:rate=10:duration=0.5", "-final_delay", "150"),
+    )
+
+    result = await cut(stage, held, times=[0.4], preset="medium")
+
+    assert [(part.duration, part.frames) for part in result.parts] == [(0.4, 4), (1.5, 1)]
+    assert [part.file.probe.duration for part in result.parts if part.file.probe] == pytest.approx([0.4, 1.5], abs=0.02)

@@ -153,6 +153,8 @@ async def _decode_audio(file: MediaInfo, ffmpeg: FFmpeg, output: Path, layout: s
     """Write the audio of a file as PCM, and return its duration in seconds."""
     filters = f"aresample={SAMPLE_RATE}:async=1:first_pts=0,{filter_text(downmix_filters(file.audio_layout))}"
     filters += f"aformat=channel_layouts={layout}"
+    end = file.audio_end(file.audio)
+    filters += "" if end is None else f",atrim=end_sample={sample_at(Fraction(end))}"
     args = [*media_input(file.path), "-map", audio_stream(file), "-af", filters, *LOSSLESS_ARGS]
     report = await ffmpeg.run([*args, file_url(output)])
     notes |= dict.fromkeys(check_stderr(report.stderr, f"'{file.path.name}'", strict=file.strict))

@@ -15,8 +15,6 @@ from callsheet.media.filters.source_frames import copy_input
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.probing.streams import Stream
 
-_SUBTITLE_CODECS: dict[Format, str] = {"mp4": "mov_text", "webm": "webvtt", "mkv": "srt"}
-
 
 @dataclass(frozen=True, slots=True)
 class TrackTags:
@@ -81,7 +79,7 @@ class MuxCommand:
         for track in added:
             args += self._audio_input(track)
         for subtitle in self.subtitles:
-            args += subtitle_input(subtitle.file)
+            args += subtitle_input(subtitle.file, self.seconds)
         args += ["-map", f"0:{self.video.video_index}", "-c:v", "copy"]
         # -frames:v counts packets, and also ends the audio.
         args += ["-frames:v", str(self.max_packets)] if self.max_packets is not None else []
@@ -108,7 +106,8 @@ class MuxCommand:
         return [*args, f"-filter:a:{number}", ",".join(filters), *encoding]
 
     def _subtitle_output(self, number: int, subtitle: SubtitleInput, source: int) -> list[str]:
-        codec = "copy" if subtitle.file.kind == "ass" and self.format == "mkv" else _SUBTITLE_CODECS[self.format]
+        # FFmpeg's encoder of WebVTT would not escape `<`, so that browsers take it for a tag.
+        codec = "mov_text" if self.format == "mp4" else "copy"
         return ["-map", f"{source}:0", f"-c:s:{number}", codec, *_tag_args(f"s:{number}", subtitle.tags)]
 
     def _container_args(self) -> list[str]:

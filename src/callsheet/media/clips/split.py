@@ -33,6 +33,8 @@ _BACKGROUND = "#000000"
 """What is seen through transparent video."""
 _VIDEO_SHARE = 0.7
 """Share of the progress for writing the video segments."""
+_MIN_HELD = 0.05
+"""Seconds. A last frame that is shown longer than the others by less need not be."""
 _LOST_SHARE = 0.1
 """Share of the frames of a damaged source that a part may lack."""
 _DURATION_TOLERANCE = 0.1
@@ -175,6 +177,8 @@ class Splitter:
             *args,
             *("-map", f"[{self._normalized(graph)}]", "-filter_complex", str(graph), "-fps_mode", "passthrough"),
             *self.encoder.args(rate=None, threads=self.ffmpeg.threads),
+            # Without B-frames, the last frame of the file is the last one that is shown.
+            *(("-bf", "0") if any(self._is_held(end) for end in (*first_frames, len(self.frames))) else ()),
             *(("-force_key_frames", keys) if keys else ()),
         ]
 
@@ -217,11 +221,31 @@ class Splitter:
             args += ["-map", f"{int(self.frames is not None)}:a:0"]
             args += default_audio_args(self.format, channel_layout(audio.audio))
         args += ["-map", "0:v:0", "-c:v", "copy"] if self.frames is not None else []
+        args += self._last_frame_args(start, end)
         await self.ffmpeg.run([*args, *self._container_args(), file_url(path)])
         frame_count = None if start.frame is None or end.frame is None else end.frame - start.frame
         part = SplitPart(path, self.format, float(start.time), float(end.time - start.time), frame_count)
         await self._verify(part)
         return part
+
+    def _is_held(self, end: int) -> bool:
+        """Return whether the last frame of a part is shown so long that the part would end noticeably early.
+
+        `end` is the frame after it. Encoders lose how long their last frame is shown.
+        """
+        if self.frames is None or self.encoder is None:
+            return False
+        seconds = self.frames.time_of(end) - self.frames.times[end - 1]
+        return float(seconds - 1 / self.source.constant_rate) > _MIN_HELD
+
+    def _last_frame_args(self, start: SplitPoint, end: SplitPoint) -> list[str]:
+        """Return the options that state how long the last frame of an encoded part is shown, if that is long."""
+        if self.frames is None or start.frame is None or end.frame is None or not self._is_held(end.frame):
+            return []
+        seconds = float(self.frames.time_of(end.frame) - self.frames.times[start.frame])
+        duration = f"if(eq(N,{end.frame - start.frame - 1}),round({seconds:.6f}/TB-(DTS-STARTPTS)),DURATION)"
+        # By default, the filter would also replace the time at which a frame is shown by that at which it is decoded.
+        return ["-bsf:v", f"setts=pts=PTS:dts=DTS:duration='{duration}'"]
 
     async def _verify(self, part: SplitPart) -> None:
         found = await probe_details(part.path)

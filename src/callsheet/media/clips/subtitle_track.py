@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from callsheet.domain.errors import BadSource
+from callsheet.media.encoding.codecs import Format
 from callsheet.media.ffmpeg.inputs import file_url
-from callsheet.media.subtitles.ass_events import event_captions
+from callsheet.media.subtitles.ass_events import event_captions, read_events
 from callsheet.media.subtitles.subtitle_parsers import ParsedCaption, ParsedCaptions, parse_captions
 from callsheet.media.subtitles.subtitle_text import read_subtitle_text
-from callsheet.media.subtitles.subtitle_writers import srt_of_captions
+from callsheet.media.subtitles.subtitle_writers import srt_of_captions, webvtt_of_captions
 
 _MAX_VISIBLE = 20
 """Captions that are visible at once."""
@@ -22,42 +23,45 @@ class SubtitleFile:
     """A subtitle file in UTF-8, written by callsheet."""
 
     path: Path
-    kind: Literal["srt", "ass"]
+    kind: Literal["srt", "ass", "webvtt"]
     starts: tuple[float, ...] = ()
-    """Start times of the captions, in seconds. Empty for ASS."""
+    """Start times of the captions, in seconds."""
     notes: tuple[str, ...] = ()
     """What was guessed, and what could not be used."""
     has_styles: bool = False
     """Whether it was given as ASS."""
 
 
-def read_subtitle_file(path: Path, copy: Path, *, overlaps: bool = True) -> SubtitleFile:
+def read_subtitle_file(path: Path, copy: Path, format: Format = "mkv") -> SubtitleFile:
     """Write the captions of an SRT, WebVTT or ASS file to `copy`, as `read_captions` reads them for `render`.
 
-    Without `overlaps`, captions that are visible at the same time become one caption with the text of both, and ASS
-    loses its styles.
+    `format` is the container that they are for. MKV keeps the styles of ASS; the others keep italic, bold and
+    underlined text. In MP4, captions that are visible at the same time become one caption with the text of both.
 
     Raises BadSource if it is none of them, or too large.
     """
     source = read_subtitle_text(path)
     is_ass = source.kind == "ass"
-    if is_ass and overlaps:
+    if is_ass and format == "mkv":
         copy.write_text(source.text, encoding="utf-8")
-        return SubtitleFile(copy, "ass", notes=source.notes, has_styles=True)
+        starts = tuple(event.start for event in read_events(source.text.split("\n")))
+        return SubtitleFile(copy, "ass", starts, source.notes, has_styles=True)
     parsed = (
         ParsedCaptions(tuple(event_captions(source.text)), source.notes)
         if is_ass
         else parse_captions(source, path.name)
     )
-    captions = parsed.captions if overlaps else _without_overlaps(parsed.captions, path.name)
-    copy.write_text(srt_of_captions(captions), encoding="utf-8")
-    return SubtitleFile(copy, "srt", tuple(caption.start for caption in captions), parsed.notes, is_ass)
+    captions = _without_overlaps(parsed.captions, path.name) if format == "mp4" else parsed.captions
+    write = webvtt_of_captions if format == "webm" else srt_of_captions
+    copy.write_text(write(captions), encoding="utf-8")
+    starts = tuple(caption.start for caption in captions)
+    return SubtitleFile(copy, "webvtt" if format == "webm" else "srt", starts, parsed.notes, is_ass)
 
 
-def subtitle_input(file: SubtitleFile) -> list[str]:
-    """Return the arguments for a subtitle file as an input."""
+def subtitle_input(file: SubtitleFile, seconds: float) -> list[str]:
+    """Return the arguments for a subtitle file as an input, of which the captions of the first `seconds` are read."""
     demuxer = ["-protocol_whitelist", "file", "-format_whitelist", file.kind, "-f", file.kind]
-    return [*demuxer, "-i", file_url(file.path)]
+    return [*demuxer, "-t", f"{seconds:.6f}", "-i", file_url(file.path)]
 
 
 def _without_overlaps(captions: Sequence[ParsedCaption], name: str) -> list[ParsedCaption]:

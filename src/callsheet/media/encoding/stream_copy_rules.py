@@ -8,7 +8,7 @@ _VIDEO_CODECS: dict[Format, frozenset[str]] = {
     "mp4": frozenset({"h264", "hevc", "av1", "mpeg4"}),
     "webm": frozenset({"vp8", "vp9", "av1"}),
 }
-_SINGLE_FORMAT_CODECS = frozenset({"gif", "apng", "webp"})
+_SINGLE_FORMAT_CODECS = frozenset({"gif", "apng", "webp", "avif", "heif"})
 """Video codecs that exist only in files of their own format."""
 _AUDIO_CODECS: dict[Format, frozenset[str]] = {
     "mp4": frozenset({"aac", "mp3", "ac3", "eac3", "alac"}),

@@ -18,6 +18,7 @@ from callsheet.media.enhancement.part_writer import OutputFrame, PartFormat, wri
 from callsheet.media.enhancement.pixels import to_frame, to_image
 from callsheet.media.enhancement.requests import ImageRequest, Part, UpscaleRequest
 from callsheet.media.enhancement.tiles import upscale_image
+from callsheet.media.probing.gray_levels import with_eight_bits
 
 
 def upscale_parts(request: UpscaleRequest) -> Iterator[dict[str, Any]]:
@@ -78,7 +79,7 @@ def upscale_still(request: ImageRequest) -> Iterator[dict[str, Any]]:
     with PillowImage.open(request.source.path) as opened:
         if opened.width * opened.height > request.max_pixels:
             raise ValueError("it is too large to be decoded safely")
-        picture = ImageOps.exif_transpose(opened).convert("RGBA")
+        picture = with_eight_bits(ImageOps.exif_transpose(opened)).convert("RGBA")
         profile = opened.info.get("icc_profile")
     model = load_model(request.model, request.compute)
     scale = scale_of(model)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from callsheet.media.ffmpeg.filter_graph import FilterGraph, Options
-from callsheet.media.filters.sdr import sdr_filters
+from callsheet.media.filters.sdr import ALPHA_FORMATS, sdr_filters
 from callsheet.media.geometry import Crop, Focus
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.values import Fit, even
@@ -34,8 +34,7 @@ class Box:
 
 def has_alpha(media: MediaInfo) -> bool:
     """Return whether the pixel format of a file has an alpha channel."""
-    name = media.probe.pixel_format or ""
-    return name.startswith(("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya", "pal8"))
+    return (media.probe.pixel_format or "").startswith(ALPHA_FORMATS)
 
 
 def flatten_alpha(graph: FilterGraph, stream: str, media: MediaInfo, background: str) -> str:

@@ -5,6 +5,8 @@ from callsheet.media.probing.probe import MediaInfo
 
 WIDE_PRIMARIES = frozenset({"bt2020", "smpte431", "smpte432"})
 """FFmpeg's names of wide-gamut primaries. smpte431 and smpte432 are those of P3, smpte432 is Display P3."""
+ALPHA_FORMATS = ("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya", "pal8")
+"""Beginnings of FFmpeg's names of pixel formats with an alpha channel."""
 _UNSUPPORTED_MATRICES = frozenset({"ycgco"})
 """Matrices that the `scale` filter does not know."""
 
@@ -28,11 +30,20 @@ def sdr_filters(media: MediaInfo) -> list[tuple[str, Options]]:
             ("format", {"pix_fmts": "gbrpf32le"}),
             ("zscale", {"p": "bt709"}),
             ("tonemap", {"tonemap": "hable", "desat": 0}),
-            ("zscale", {"t": "bt709", "m": "bt709", "r": "tv"}),
+            ("zscale", {"t": "bt709"}),
+            *_to_clipped_yuv(media),
         ]
     if is_wide_gamut(media):
-        return [("zscale", {**_input_options(media, "709", "709"), "t": "709", "p": "709", "m": "709", "r": "tv"})]
+        narrow = {**_input_options(media, "709", "709"), "t": "709", "p": "709", "m": "gbr", "r": "pc"}
+        return [("zscale", narrow), *_to_clipped_yuv(media)]
     return []
+
+
+def _to_clipped_yuv(media: MediaInfo) -> list[tuple[str, Options]]:
+    """Return the filters that clip colors outside of BT.709 in RGB. Clipped in YUV, red and blue would fade."""
+    transparent = not media.hdr and (media.probe.pixel_format or "").startswith(ALPHA_FORMATS)
+    clipped = "gbrap10le" if transparent else "gbrp10le"
+    return [("format", {"pix_fmts": clipped}), ("zscale", {"m": "bt709", "r": "tv"})]
 
 
 def _input_options(media: MediaInfo, primaries: str, matrix: str) -> Options:

@@ -9,6 +9,8 @@ from callsheet.media.ffmpeg.filter_graph import FilterGraph, Options
 from callsheet.media.ffmpeg.inputs import media_input
 from callsheet.media.probing.probe import MediaInfo
 
+_TICK = 0.0005
+"""Seconds. Times of frames are rounded to milliseconds in Matroska."""
 _TOLERANCE = 0.01
 """Share by which aspect ratios may differ without bars."""
 DEINTERLACE: tuple[str, Options] = ("bwdif", {"mode": "send_frame", "deint": "interlaced"})
@@ -44,6 +46,18 @@ def source_frames(graph: FilterGraph, stream: str, media: MediaInfo) -> str:
     if media.may_change_size:
         stream = _fit_into_first_frame(graph, stream, media)
     return graph.chain(stream, DEINTERLACE) if media.may_be_interlaced else stream
+
+
+def hold_last_frame(graph: FilterGraph, stream: str, *, start: float, end: float, usual: float) -> str:
+    """Append filters that repeat the last frame just before the end of the video, so that it is shown up to there.
+
+    Encoders and containers lose how long the last frame is shown. `start` and `end` are those of this frame, and
+    `usual` is how long other frames are shown, in seconds.
+    """
+    again = end - min(usual, (end - start) / 2)
+    # After some filters, the repeated frame has the time of the last one, not a later one.
+    time = f"if(gt(PTS*TB,{start + _TICK:.6f})+eq(PTS,PREV_INPTS),{again:.6f}/TB,PTS)"
+    return graph.chain(stream, ("tpad", {"stop": 1, "stop_mode": "clone"}), ("setpts", {"expr": time}))
 
 
 def _fit_into_first_frame(graph: FilterGraph, stream: str, media: MediaInfo) -> str:

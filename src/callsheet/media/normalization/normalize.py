@@ -1,8 +1,9 @@
 """Rewrite pictures that FFmpeg alone would show otherwise than viewers do.
 
-FFmpeg shows one tile of a HEIC photo, drops the alpha channel of AVIF, ignores color profiles and the mirroring of
-photos, and PyAV cannot read animated WebP. Such a file is rewritten once, without loss, when a job reads it: a still
-image as upright PNG in sRGB, an animation as FFV1 in Matroska. Then all operations show the same.
+FFmpeg shows one tile of a HEIC photo, drops the alpha channel of AVIF, shows the first picture of an animated one,
+and ignores color profiles and the mirroring of photos, and PyAV cannot read animated WebP. Such a file is rewritten
+once, without loss, when a job reads it: a still image as upright PNG in sRGB, an animation as FFV1 in Matroska. Then
+all operations show the same.
 """
 
 import asyncio
@@ -19,7 +20,13 @@ from callsheet.processes.child import ProcessLimits
 from callsheet.processes.json_script import run_script
 
 _IMAGE_SCRIPT = Path(__file__).with_name("still_image.py")
-_ANIMATION_SCRIPT = Path(__file__).with_name("animated_webp.py")
+_SCRIPTS = {
+    "animation": Path(__file__).with_name("animated_webp.py"),
+    "sequence": Path(__file__).with_name("image_sequence.py"),
+}
+"""Scripts of other kinds than still images."""
+_SEQUENCE_CODECS = {"av1": "avif", "hevc": "heif"}
+"""The names of video codecs in animations, which cannot be copied as video."""
 _LIMITS = ProcessLimits(file_bytes=64 * 2**30, memory_bytes=4 * 2**30)
 
 
@@ -34,7 +41,7 @@ async def normalize(media: MediaInfo, ffmpeg: FFmpeg, folder: Path) -> MediaInfo
         return media
     target = await asyncio.to_thread(_new_folder, folder)
     copy = target / media.path.name
-    script = _ANIMATION_SCRIPT if media.normalization == "animation" else _IMAGE_SCRIPT
+    script = _SCRIPTS.get(media.normalization, _IMAGE_SCRIPT)
     request = {
         "kind": media.normalization,
         "source": str(media.path.absolute()),
@@ -44,8 +51,11 @@ async def normalize(media: MediaInfo, ffmpeg: FFmpeg, folder: Path) -> MediaInfo
     }
     await _run(script, request, media, ffmpeg, target)
     rewritten = await probe_details(copy)
+    codec = media.probe.video_codec
+    if media.normalization == "sequence":
+        codec = _SEQUENCE_CODECS.get(codec or "", codec)
     probe = rewritten.probe.model_copy(
-        update={"format": media.probe.format, "video_codec": media.probe.video_codec, "bit_rate": media.probe.bit_rate}
+        update={"format": media.probe.format, "video_codec": codec, "bit_rate": media.probe.bit_rate}
     )
     return replace(rewritten, probe=probe, tags=media.tags, strict=media.strict, original=media, notes=media.notes)
 

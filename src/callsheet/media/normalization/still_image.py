@@ -10,7 +10,7 @@ from av.video.frame import VideoFrame
 from PIL import Image, ImageCms, ImageFile, ImageOps
 
 from callsheet.media.probing.heif import CodedImage, HeifImage, read_heif
-from callsheet.media.probing.still_facts import STILL_FORMATS, is_foreign
+from callsheet.media.probing.still_facts import STILL_FORMATS, foreign_profile, is_foreign
 from callsheet.media.thumbnails.display_image import frame_image, turned
 from callsheet.media.thumbnails.subprocess_protocol import run_request
 from callsheet.media.thumbnails.tone_mapping import to_sdr
@@ -29,10 +29,11 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 
 def _read_image(source: Path) -> Image.Image:
     """Read a JPEG, PNG, WebP or TIFF."""
-    with Image.open(source, formats=STILL_FORMATS) as opened:
-        profile = opened.info.get("icc_profile")
+    # By a path, Pillow would map the pixels of an uncompressed TIFF with the sides that it has after it is turned.
+    with source.open("rb") as file, Image.open(file, formats=STILL_FORMATS) as opened:
+        profile = foreign_profile(opened)
         image: Image.Image = ImageOps.exif_transpose(opened)
-    if profile and is_foreign(profile):
+    if profile is not None:
         return _to_srgb(image, profile)
     return image if image.mode in _PLAIN_MODES else _plain(image)
 
@@ -43,9 +44,9 @@ def _read_heif(source: Path) -> Image.Image:
     if heif is None:
         raise ValueError("its main image is missing")
     image = _assemble(source, heif.coded, "RGB", lambda frame: frame_image(frame, keep_colors=True))
-    image = _colors_of_heif(image, heif)
+    image = colors_of_heif(image, heif)
     if heif.alpha is not None:
-        alpha = _assemble(source, heif.alpha, "L", _gray)
+        alpha = _assemble(source, heif.alpha, "L", gray_image)
         image.putalpha(alpha if alpha.size == image.size else alpha.resize(image.size))
     return turned(image, heif.orientation)
 
@@ -73,12 +74,14 @@ def _decode(packet: Any) -> list[VideoFrame]:
     ]
 
 
-def _gray(frame: VideoFrame) -> Image.Image:
+def gray_image(frame: VideoFrame) -> Image.Image:
+    """Return the first component of a frame in full range, as alpha channels are stored."""
     plane = frame.reformat(format="gray", dst_color_range=2).planes[0]
     return Image.frombytes("L", (frame.width, frame.height), bytes(plane), "raw", "L", plane.line_size)
 
 
-def _colors_of_heif(image: Image.Image, heif: HeifImage) -> Image.Image:
+def colors_of_heif(image: Image.Image, heif: HeifImage) -> Image.Image:
+    """Return an image with the colors of a HEIC or AVIF in sRGB."""
     if heif.icc_profile and is_foreign(heif.icc_profile):
         return _to_srgb(image, heif.icc_profile)
     return to_sdr(image, heif.transfer or 0, heif.primaries or 0)
@@ -95,6 +98,8 @@ def _read_exr(source: Path) -> Image.Image:
 
 
 def _plain(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):  # in the other byte order; a conversion to RGB would clip its values
+        return image.convert("I").convert("I;16")
     return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from callsheet.media.probing.mp4_boxes import Box, descend, read_contents
+from callsheet.media.probing.mp4_boxes import Box, descend, read_contents, track_number
 
 _NOTHING = -1
 """The media time of an entry in which nothing is played."""
@@ -92,15 +92,12 @@ def _edit_list(file: BinaryIO, track: Box, movie_scale: int) -> EditList | None:
     box = next(descend(file, start, end, (b"edts", b"elst")), None)
     if header is None or media is None or edits is None or box is None:
         return None
-    contents = read_contents(file, header)
-    number_at = 20 if contents[:1] == b"\1" else 12
     scale = _scale(file, media)
     entries = [*_entries(read_contents(file, box, _MAX_BYTES))]
     pieces = tuple(_joined(entries, movie_scale, scale)) if scale else ()
     if not any(piece.start is not None for piece in pieces):
         return None
-    track_number = int.from_bytes(contents[number_at : number_at + 4], "big")
-    return EditList(track_number, pieces, sum(length > 0 for length, _ in entries), edits)
+    return EditList(track_number(read_contents(file, header)), pieces, sum(length > 0 for length, _ in entries), edits)
 
 
 def _scale(file: BinaryIO, header: Box) -> int:

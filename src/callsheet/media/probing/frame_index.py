@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from math import inf
 
 from callsheet.domain.errors import FFmpegFailed
@@ -34,6 +35,16 @@ class FrameIndex:
 
     def __len__(self) -> int:
         return len(self.times)
+
+    @property
+    def longest_frame(self) -> float:
+        """Seconds for which a frame is shown at most."""
+        return float(max(after - before for before, after in pairwise((*self.times, self.length))))
+
+    @property
+    def last_frame(self) -> float:
+        """Seconds for which the last frame is shown."""
+        return float(self.length - self.times[-1])
 
     def nearest(self, time: float) -> int:
         """Return the number of the frame that starts nearest to a time. The end of the video counts as a frame."""

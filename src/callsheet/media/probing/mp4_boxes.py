@@ -72,12 +72,25 @@ def has_several_descriptions(path: Path, track: int) -> bool:
         size = os.fstat(file.fileno()).st_size
         for trak in descend(file, 0, size, (b"moov", b"trak")):
             header = next(descend(file, trak.start + 8, trak.start + trak.size, (b"tkhd",)), None)
-            if header is None or not _is_header_of(read_contents(file, header), track):
+            if header is None or track_number(read_contents(file, header)) != track:
                 continue
             inner = (b"mdia", b"minf", b"stbl", b"stsd")
             for box in descend(file, trak.start + 8, trak.start + trak.size, inner):
                 return int.from_bytes(read_contents(file, box)[4:8], "big") > 1
     return False
+
+
+def auxiliary_tracks(path: Path) -> frozenset[int]:
+    """Return the numbers of the tracks that belong to another one, such as the alpha channel of an animated AVIF."""
+    found = set()
+    with path.open("rb") as file:
+        for trak in descend(file, 0, os.fstat(file.fileno()).st_size, (b"moov", b"trak")):
+            inside = trak.start + 8, trak.start + trak.size
+            header = next(descend(file, *inside, (b"tkhd",)), None)
+            handler = next(descend(file, *inside, (b"mdia", b"hdlr")), None)
+            if header is not None and handler is not None and read_contents(file, handler)[8:12] == b"auxv":
+                found.add(track_number(read_contents(file, header)))
+    return frozenset(found)
 
 
 def descend(file: BinaryIO, start: int, end: int, types: Sequence[bytes]) -> Iterator[Box]:
@@ -107,15 +120,16 @@ def _track_headers(file: BinaryIO, movie: Box) -> Iterator[bytes]:
 def _mirrors(header: bytes, track: int) -> bool:
     """Return whether a track header is that of the track, and its matrix mirrors."""
     matrix_at = 52 if header[:1] == b"\1" else 40
-    if len(header) < matrix_at + 36 or not _is_header_of(header, track):
+    if len(header) < matrix_at + 36 or track_number(header) != track:
         return False
     a, b, _, c, d = struct.unpack_from(">5i", header, matrix_at)
     return bool(a * d - b * c < 0)
 
 
-def _is_header_of(header: bytes, track: int) -> bool:
+def track_number(header: bytes) -> int:
+    """Return the number of a track from the contents of its `tkhd` box."""
     number_at = 20 if header[:1] == b"\1" else 12
-    return int.from_bytes(header[number_at : number_at + 4], "big") == track
+    return int.from_bytes(header[number_at : number_at + 4], "big")
 
 
 def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[Box]:

@@ -16,7 +16,7 @@ from callsheet.media.probing.probe_pools import current_pool
 from callsheet.media.probing.streams import Chapter, Stream, read_chapters, read_stream, read_tags
 from callsheet.media.values import parse_rate
 
-NormalizationKind = Literal["image", "heif", "exr", "animation"]
+NormalizationKind = Literal["image", "heif", "exr", "animation", "sequence"]
 """A kind of picture that FFmpeg alone would show otherwise than viewers do, and that is rewritten before it is used."""
 
 _UNSPECIFIED_MATRIX = 2
@@ -89,6 +89,8 @@ class MediaInfo:
     """Positions in bytes after which the timestamps restart, or skip a long time, as in joined recordings."""
     audio_changes: bool = False
     """Whether the sample rate or the channels of an audio stream change on the way."""
+    exact_audio: bool = False
+    """Whether it states the length of its audio to the sample, without the padding of the encoder."""
     damaged: bool = False
     """Whether damage was found while it was read, so that frames may be missing."""
     original: "MediaInfo | None" = None
@@ -182,6 +184,13 @@ class MediaInfo:
         """Return the seconds from the start of the file to the start of one of its streams."""
         return max(0.0, stream.start - self.start)
 
+    def audio_end(self, stream: Stream) -> float | None:
+        """Return the seconds from the start of the file to the exact end of an audio stream; None if it is unknown.
+
+        Older versions of FFmpeg also decode the padding after it.
+        """
+        return self.stream_delay(stream) + stream.duration if self.exact_audio and stream.duration else None
+
     @property
     def audio_streams(self) -> tuple[Stream, ...]:
         """The audio streams."""
@@ -268,6 +277,7 @@ def _media_info(path: Path, response: dict[str, Any]) -> MediaInfo:
         audio_index=response["audio"],
         hidden_audio=frozenset(response["hidden_audio"]),
         edits={int(index): tuple(Piece(*each) for each in pieces) for index, pieces in response["edits"].items()},
+        exact_audio=response["exact_audio"],
         clock_jumps=tuple(scan.get("clock_jumps", ())),
         audio_changes=response["audio_changes"] or bool(scan.get("audio_changes")),
         longest_gop=max(_DEFAULT_GOP, scan.get("longest_gop", 0)),

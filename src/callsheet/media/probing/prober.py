@@ -32,6 +32,7 @@ from callsheet.media.probing.edit_lists import EditList, read_edit_lists
 from callsheet.media.probing.field_coding import read_field_coding
 from callsheet.media.probing.h264_headers import allows_fields
 from callsheet.media.probing.heif import read_heif
+from callsheet.media.probing.image_sequence import sequence_tracks
 from callsheet.media.probing.mp4_boxes import has_several_descriptions, is_track_mirrored
 from callsheet.media.probing.packet_scan import read_packets, scan_packets
 from callsheet.media.probing.still_facts import AnimationFacts, is_foreign, read_animated_webp, read_still
@@ -42,6 +43,8 @@ _BT709, _SRGB_TRANSFER, _RGB_MATRIX, _FULL_RANGE = 1, 13, 0, 2
 _NARROW_PRIMARIES = {None, 1, 2, 5, 6, 7}
 """Primaries of ITU-T H.273 that are those of BT.709, or so near that no player converts them."""
 _FORMATS_WITH_DURATION = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flac", "wav", "w64", "aiff", "caf"}
+_FORMATS_WITHOUT_STARTS = {"matroska,webm", "flv"}
+"""Formats whose headers do not state when each stream starts."""
 _READ_AT_END = 5.0
 """Seconds before the stated end of a file from which it is read to find its real end."""
 _PRECISION = 0.1
@@ -104,6 +107,7 @@ def read(request: dict[str, Any], options: dict[str, str], max_pixels: int) -> d
         response |= {"chapters": _chapters(container), "streams": [_stream(each) for each in container.streams]}
         response |= {"audio": audio.index if audio is not None else None, "scan": None, "missing": 0.0}
         response |= {"edits": {}, "hidden_audio": _hidden_audio(container)}
+        response["exact_audio"] = _states_exact_audio(container)
         response["audio_changes"] = audio is not None and _has_several_formats(path, container, audio)
         facts |= {} if audio is None else _audio_facts(audio)
         if video is not None:
@@ -114,6 +118,7 @@ def read(request: dict[str, Any], options: dict[str, str], max_pixels: int) -> d
             response["video"]["changes"] = _has_several_formats(path, container, video)
             response["video"]["normalization"] = _normalization(path, container, video, facts, max_pixels)
         _apply_edit_lists(path, container, response)
+        _correct_late_starts(container, response)
         if _needs_scan(container, audio, trusted=request["trusted"]):
             with _open(path, options) as unread:
                 _apply_scan(unread, response)
@@ -126,6 +131,30 @@ def read(request: dict[str, Any], options: dict[str, str], max_pixels: int) -> d
         if to_end and video is None:
             _decode_first_samples(path, options)
         return response
+
+
+def _correct_late_starts(container: InputContainer, response: dict[str, Any]) -> None:
+    """Correct the starts of streams that start later than FFmpeg looks, which is 5 s.
+
+    FFmpeg takes the start and the length of the file for theirs. Seen streams of these formats have no length.
+    """
+    late = {each.index: each for each in container.streams if each.duration and each.type in ("video", "audio")}
+    if container.format.name not in _FORMATS_WITHOUT_STARTS or not late:
+        return
+    container.seek(min(0, container.start_time or 0))
+    for packet in read_packets(container, [*late.values()]):
+        stream = late.get(packet.stream.index)
+        if stream is None or packet.pts is None or packet.time_base is None:
+            continue
+        del late[stream.index]
+        start, facts = float(packet.pts * packet.time_base), response["streams"][stream.index]
+        end = _tagged_end(stream) or facts["start"] + (facts["duration"] or 0.0)
+        facts["duration"] = max(0.0, end - start)
+        facts["start"] = start
+        if response["video"] is not None and response["video"]["index"] == stream.index:
+            response["video"]["seconds"] = facts["duration"]
+        if not late:
+            return
 
 
 def _field_coding(path: str, options: dict[str, str], response: dict[str, Any]) -> float | None:
@@ -204,8 +233,15 @@ def _has_several_formats(path: str, container: InputContainer, stream: Stream) -
     return container.format.name.startswith("mov") and has_several_descriptions(Path(path), stream.id)
 
 
+def _states_exact_audio(container: InputContainer) -> bool:
+    """Return whether a file states the length of its audio to the sample. A recording in fragments does not."""
+    return container.format.name.startswith("mov") and all(stream.frames for stream in container.streams.audio)
+
+
 def _default_video(container: InputContainer) -> VideoStream | None:
     """Return the stream that players show: never cover art, wherever it is."""
+    if (sequence := sequence_tracks(container)) is not None:
+        return sequence.color
     streams = [stream for stream in container.streams.video if not _is_cover(stream)]
     return next((stream for stream in streams if _is_default(stream)), next(iter(streams), None))
 
@@ -256,7 +292,14 @@ def _open(path: str, options: dict[str, str]) -> InputContainer:
         demuxer = "wav" if "ignore_length" in options else _demuxer(path)
         return av.open(f"file:{path}", format=demuxer, options=options, metadata_errors="replace")
     except av.ArgumentError:  # FFmpeg supports the format, but it is not allowed
+        if _is_playlist(path):
+            raise UnsupportedError("it is a playlist, which only names other files. Give one file, as MP4") from None
         raise UnsupportedError("this kind of file is not accepted as media. Convert it to MP4, MP3 or PNG") from None
+
+
+def _is_playlist(path: str) -> bool:
+    with open(path, "rb") as file:  # noqa: PTH123 - as below
+        return file.read(10).lstrip(b"\xef\xbb\xbf").startswith(b"#EXTM3U")
 
 
 def _demuxer(path: str) -> str | None:
@@ -302,16 +345,21 @@ def _animation_response(path: str, animation: AnimationFacts, max_pixels: int) -
         "scan": None,
         "audio": None,
         "audio_changes": False,
+        "exact_audio": False,
     }
 
 
 def _normalization(
     path: str, container: InputContainer, stream: VideoStream, facts: dict[str, Any], max_pixels: int
 ) -> str | None:
-    """Return how a still image must be normalized, if FFmpeg alone would show it otherwise than viewers do.
+    """Return how a picture must be normalized, if FFmpeg alone would show it otherwise than viewers do.
 
     Corrects the facts about it.
     """
+    if (sequence := sequence_tracks(container)) is not None:
+        if sequence.alpha is not None:
+            facts["pixel_format"] = facts["pixel_format"].replace("yuv", "yuva")
+        return "sequence"
     if not _is_still(container):
         return None
     if container.format.name == "exr_pipe":
@@ -440,12 +488,14 @@ def _stream(stream: Stream) -> dict[str, Any]:
 def _stream_duration(stream: Stream) -> float | None:
     if stream.duration is not None and stream.duration > 0 and stream.time_base:  # that of ASF may be negative
         return float(stream.duration * stream.time_base)
-    # Matroska stores only the end of a stream, in its tags.
+    end = _tagged_end(stream)
+    return None if end is None else max(0.0, end - float((stream.start_time or 0) * (stream.time_base or 0)))
+
+
+def _tagged_end(stream: Stream) -> float | None:
+    """Return the end of a stream in seconds. Matroska stores only that, in its tags."""
     tag = re.fullmatch(r"(\d{1,9}):(\d\d):(\d\d(?:\.\d{1,12})?)", stream.metadata.get("DURATION", ""))
-    if tag is None:
-        return None
-    start = float((stream.start_time or 0) * (stream.time_base or 0))
-    return max(0.0, int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3]) - start)
+    return None if tag is None else int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3])
 
 
 def _audio_stream_facts(stream: AudioStream) -> dict[str, Any]:

@@ -29,7 +29,7 @@ _ORIENTATIONS = {
     7: Orientation(270, mirrored=True),
     8: Orientation(90),
 }
-_GRAY_MODES = frozenset({"1", "L", "LA", "I", "I;16", "F"})
+_GRAY_MODES = frozenset({"1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 _BROWSER_DELAY = 100
 """Milliseconds. Browsers show frames that state up to 10 ms for this time."""
 _MIN_DELAY = 10
@@ -60,11 +60,15 @@ def read_still(path: Path) -> StillFacts | None:
     try:
         with Image.open(path, formats=STILL_FORMATS) as image:
             orientation = _ORIENTATIONS.get(image.getexif().get(_ORIENTATION_TAG, 1), Orientation())
-            profile = image.info.get("icc_profile")
-            has_colors = profile is not None and image.mode not in _GRAY_MODES
-            return StillFacts(orientation, has_colors and is_foreign(profile or b""))
+            return StillFacts(orientation, foreign_profile(image) is not None)
     except (OSError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError):
         return None
+
+
+def foreign_profile(image: Image.Image) -> bytes | None:
+    """Return the ICC profile of an image if it is that of another color space than sRGB. Gray images need none."""
+    profile = image.info.get("icc_profile")
+    return profile if profile and image.mode not in _GRAY_MODES and is_foreign(profile) else None
 
 
 def is_foreign(profile: bytes) -> bool:

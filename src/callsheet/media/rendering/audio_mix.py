@@ -152,7 +152,8 @@ class _MixGraph:
         args, _ = audio_input(placement.path, placement.trim_start)
         stream = self._add_input(args, placement.stream)
         start = _start_at(placement.start_time + placement.trim_start)
-        return self.graph.chain(stream, start, _fill_gaps(), *downmix_filters(placement.layout), _STEREO)
+        trim = [] if placement.pass_length is None else [_trim(placement.pass_length)]
+        return self.graph.chain(stream, start, _fill_gaps(), *downmix_filters(placement.layout), _STEREO, *trim)
 
     def add_scenes(self, shots: Sequence[Shot], rate: Fraction, previous: Shot | None = None) -> str:
         """Append the audio of consecutive scenes, faded at both ends where scenes of other batches overlap."""

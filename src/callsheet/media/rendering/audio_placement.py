@@ -36,6 +36,8 @@ class AudioPlacement:
     """Index of the audio stream in the file."""
     layout: str | None = None
     """Channel layout of the audio."""
+    pass_length: int | None = None
+    """Samples of one repetition. None: up to the end of the file."""
 
     @property
     def end(self) -> int:
@@ -159,7 +161,14 @@ def _place_clip(
         start_time=media.start,
         stream=media.audio.index,
         layout=media.audio_layout,
+        pass_length=_pass_length(clip, media),
     )
+
+
+def _pass_length(clip: Soundtrack, media: MediaInfo) -> int | None:
+    """Return the samples from the trim start to the exact end of the audio; None if the file does not state it."""
+    end = media.audio_end(media.audio)
+    return None if end is None else max(0, round((end - clip.trim_start) * SAMPLE_RATE))
 
 
 def _remaining_samples(clip: Soundtrack, media: MediaInfo) -> int:
@@ -185,4 +194,5 @@ def _place_soundtrack(soundtrack: Soundtrack, media: MediaInfo, schedule: Schedu
         start_time=media.start,
         stream=media.audio.index,
         layout=media.audio_layout,
+        pass_length=_pass_length(soundtrack, media),
     )

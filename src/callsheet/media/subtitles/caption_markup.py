@@ -58,6 +58,14 @@ def srt_text(body: str) -> str:
     )
 
 
+def webvtt_text(body: str) -> str:
+    """Return a text as WebVTT: italic, bold and underline tags are kept, other tags removed, the rest escaped."""
+    return "".join(
+        f"<{'/' if part.closes else ''}{part.name}>" if isinstance(part, _StyleTag) else html.escape(part, quote=False)
+        for part in _parts(_INLINE_TIMESTAMP.sub("", body))
+    )
+
+
 def _srt_escaped(text: str) -> str:
     """Return plain text for SRT, which has no escapes: a word joiner keeps text from being read as a tag."""
     text = _TAG.sub(lambda match: f"<{_WORD_JOINER}{match[0][1:]}", text)

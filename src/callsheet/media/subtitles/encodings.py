@@ -98,7 +98,7 @@ def _utf_16_order(data: bytes) -> str | None:
     """Return the encoding of UTF-16 without a mark. Digits, spaces and line breaks have a zero byte in it."""
     head = data[: _MAX_SAMPLE // 2 * 2]
     first, second = head[::2].count(0), head[1::2].count(0)
-    if 20 * max(first, second) < len(head) // 2 or 10 * min(first, second) > max(first, second):
+    if 10 * max(first, second) < len(head) // 2 or 10 * min(first, second) > max(first, second):
         return None
     return "utf-16-be" if first > second else "utf-16-le"
 

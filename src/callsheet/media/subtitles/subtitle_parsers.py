@@ -1,8 +1,9 @@
 """Parser of SRT and WebVTT captions, as people have them: without numbers, blank lines or hours, or out of order."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from callsheet.domain.errors import BadSource
@@ -102,6 +103,12 @@ def parse_captions(source: SubtitleText, name: str) -> ParsedCaptions:
     return ParsedCaptions(tuple(captions), tuple(notes))
 
 
+def late_notes(starts: Sequence[float], end: float) -> list[str]:
+    """Return a note on the captions that start after the end of the video. Times are in seconds."""
+    late = sum(start >= end for start in starts)
+    return [f"{late} of {len(starts)} captions start after the end of the video"] if late else []
+
+
 def _parse(text: str, *, webvtt: bool) -> Iterator[ParsedCaption]:
     """Yield the captions with text in the order of the file."""
     lines = text.split("\n")
@@ -131,14 +138,17 @@ def _body(lines: list[str], following: str | None, *, webvtt: bool, numbered: bo
 
     `following` is the number that the next caption should have; None for the last one.
     """
+    spaced = bool(lines) and lines[0].isspace()
     lines = [_SPACES.sub(" ", line).strip() for line in lines]
     if following is not None and lines and _is_number(lines[-1]):
         after_blank = len(lines) > 1 and lines[-2] == ""
         if numbered or after_blank or lines[-1] == following:
             lines.pop()
-    if webvtt and "" in lines:
-        # A blank line ends a WebVTT caption. Comments, style blocks and the next identifier may follow.
-        lines = lines[: lines.index("")]
+    if webvtt:
+        # A blank line ends a WebVTT caption. Comments, style blocks and the next identifier may follow. The captions of
+        # YouTube begin with a line of one space, which is not blank.
+        lines = lines[next((at for at, line in enumerate(lines) if line), 0) if spaced else 0 :]
+        lines = [*takewhile(bool, lines)]
     return "\n".join(line for line in lines if line)
 
 

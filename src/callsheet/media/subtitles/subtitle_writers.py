@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from callsheet.media.speech.contract import Word
 from callsheet.media.subtitles.ass import Line, build_script, escape_text
-from callsheet.media.subtitles.caption_markup import srt_text
+from callsheet.media.subtitles.caption_markup import srt_text, webvtt_text
 from callsheet.media.subtitles.cue_segmentation import Cue
 from callsheet.media.subtitles.line_breaks import join_words
 from callsheet.media.subtitles.style import TextStyle
@@ -16,6 +16,8 @@ from callsheet.media.subtitles.timestamps import subtitle_timestamp
 
 _TOP = "{\\an8}"
 """The tag that places a caption of SRT at the top of the frame."""
+_TOP_LINE = " line:0"
+"""The setting that does so in WebVTT."""
 
 
 def srt(cues: Sequence[Cue]) -> str:
@@ -34,6 +36,16 @@ def srt_of_captions(captions: Sequence[ParsedCaption]) -> str:
         f"{_TOP if caption.at_top else ''}{srt_text(caption.body)}\n\n"
         for number, caption in enumerate(captions, 1)
     )
+
+
+def webvtt_of_captions(captions: Sequence[ParsedCaption]) -> str:
+    """Return the captions of a file as WebVTT, with its escapes."""
+    return "\n".join(["WEBVTT\n", *map(_vtt_caption, captions)])
+
+
+def _vtt_caption(caption: ParsedCaption) -> str:
+    times = f"{subtitle_timestamp(caption.start)} --> {subtitle_timestamp(caption.end)}"
+    return f"{times}{_TOP_LINE if caption.at_top else ''}\n{webvtt_text(caption.body)}\n"
 
 
 def vtt(cues: Sequence[Cue], *, word_times: bool = False) -> str:

@@ -10,7 +10,14 @@ from callsheet.media.encoding.encoders import Encoder
 from callsheet.media.ffmpeg.filter_graph import FilterGraph, Options
 from callsheet.media.ffmpeg.inputs import file_url
 from callsheet.media.filters.scaling import Box, color_space_of, flatten_alpha, scale_to_box, to_bt709
-from callsheet.media.filters.source_frames import audio_stream, copy_input, picture_input, picture_stream, source_frames
+from callsheet.media.filters.source_frames import (
+    audio_stream,
+    copy_input,
+    hold_last_frame,
+    picture_input,
+    picture_stream,
+    source_frames,
+)
 from callsheet.media.transcoding import hls
 from callsheet.media.transcoding.plan import AudioEncoding, TranscodePlan
 from callsheet.media.transcoding.renditions import VideoRendition
@@ -79,8 +86,7 @@ def _decode_args(plan: TranscodePlan, encoders: Sequence[Encoder]) -> tuple[list
     if plan.color.converts and plan.fit is None:
         downscaled = graph.chain(stream, *filters) if (filters := _downscale_filters(plan)) else stream
         stream = graph.chain(to_bt709(graph, downscaled, plan.source), pixel_format)
-    if plan.frame_rate is not None:
-        stream = graph.add("fps", stream, fps=plan.frame_rate)
+    stream = _timed(graph, stream, plan)
     copies = graph.split("split", stream, len(encoders)) if len(encoders) > 1 else [stream]
     outputs = [
         graph.chain(_scale(graph, copy, plan, rendition), *encoder.last_filters)
@@ -89,6 +95,20 @@ def _decode_args(plan: TranscodePlan, encoders: Sequence[Encoder]) -> tuple[list
     devices = dict.fromkeys(tuple(encoder.device_args) for encoder in encoders)
     args = [*chain.from_iterable(devices), *picture_input(plan.source), "-filter_complex", str(graph)]
     return args, [f"[{output}]" for output in outputs]
+
+
+def _timed(graph: FilterGraph, stream: str, plan: TranscodePlan) -> str:
+    """Append the filters that set the frame rate, and that show the last frame to the end."""
+    if plan.last_frame is not None:
+        start, end = plan.last_frame
+        stream = hold_last_frame(graph, stream, start=start, end=end, usual=float(1 / plan.source.constant_rate))
+    if plan.frame_rate is None:
+        return stream
+    stream = graph.add("fps", stream, fps=plan.frame_rate, start_time=0 if plan.fills_start else None)
+    if plan.last_frame is None or plan.frame_count is None:
+        return stream
+    held: Options = {"stop_mode": "clone", "stop_duration": plan.last_frame[1] - plan.last_frame[0]}
+    return graph.chain(stream, ("tpad", held), ("trim", {"end_frame": plan.frame_count}))
 
 
 def _video_args(plan: TranscodePlan, encoder: Encoder, index: int, threads: int, *, pass_number: int) -> list[str]:

@@ -1,6 +1,6 @@
 """Color decisions of a transcode: bit depth, HDR and gamut."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from callsheet.media.encoding.codecs import VideoCodec
@@ -39,7 +39,9 @@ def plan_color(
         return _plan_sdr(source, codec, depth)
     supports_hdr = codec != "h264" and depth != 8 and not reshapes
     if hdr != "tone_map" and supports_hdr:
-        return ColorPlan(10, HLG if source.video and source.video.hdr == "hlg" else PQ)
+        kept = HLG if source.video and source.video.hdr == "hlg" else PQ
+        stated = source.video.color_primaries if source.video else None
+        return ColorPlan(10, replace(kept, primaries=stated or kept.primaries))
     note = f"HDR was converted to SDR: {_no_hdr_reason(codec, depth)}" if hdr == "auto" else None
     return ColorPlan(10 if depth == 10 else 8, converts=True, note=note)
 

@@ -19,6 +19,7 @@ from callsheet.media.transcoding.codec_strings import codec_string
 from callsheet.media.transcoding.hls import Playlist, Variant
 from callsheet.media.transcoding.output_checks import check_file, check_frames, check_playlists
 from callsheet.media.transcoding.plan import AudioEncoding, TranscodePlan
+from callsheet.media.transcoding.playlist_frames import read_playlist_frames
 from callsheet.media.transcoding.renditions import VideoRendition
 
 _MAX_SIZE_ATTEMPTS = 4
@@ -139,7 +140,12 @@ class _TranscodeRun:
         check_frames(report, self._checked_plan)
         names = [rendition.name for rendition in plan.renditions] + ([hls.AUDIO_GROUP] if plan.audio else [])
         playlists = [await asyncio.to_thread(hls.read_playlist, folder, name) for name in names]
-        await check_playlists(self.ffmpeg, folder, self._checked_plan, playlists)
+        counts = []
+        for number in range(len(plan.renditions)):
+            frames = await read_playlist_frames(self.ffmpeg, folder, playlists[number])
+            counts.append(frames.count)
+            playlists[number] = await asyncio.to_thread(hls.with_length, folder, playlists[number], frames.seconds)
+        await check_playlists(folder, self._checked_plan, playlists, counts)
         master = await asyncio.to_thread(_write_master_playlist, folder, plan, playlists)
         return [master, *(folder / file for playlist in playlists for file in playlist.files)]
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from callsheet.domain.errors import FFmpegFailed
@@ -17,6 +17,9 @@ PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 _MEDIA_TYPES = {".m3u8": PLAYLIST_TYPE, ".m4s": "video/iso.segment", ".mp4": "video/mp4"}
 
 _SEGMENT_DURATION = re.compile(r"#EXTINF:([\d.]+),")
+_TARGET_DURATION = re.compile(r"#EXT-X-TARGETDURATION:\d+")
+_PRECISION = 0.01
+"""Seconds."""
 _HEADER_FILE = re.compile(r'#EXT-X-MAP:URI="([^"]+)"')
 
 
@@ -89,6 +92,23 @@ def read_playlist(folder: Path, name: str) -> Playlist:
     if missing := [file for file in playlist.files if not (folder / file).is_file()]:
         raise FFmpegFailed(f"FFmpeg reported success, but '{missing[0]}' of the playlist '{name}' is missing")
     return playlist
+
+
+def with_length(folder: Path, playlist: Playlist, seconds: float) -> Playlist:
+    """Return a playlist whose segments last `seconds` together, and rewrite its file if they did not.
+
+    FFmpeg states a wrong duration for the last segment if frames are unevenly spaced: it counts frames of one length.
+    """
+    last = seconds - sum(playlist.durations[:-1])
+    if last <= 0 or abs(last - playlist.durations[-1]) < _PRECISION:
+        return playlist
+    path = folder / f"{playlist.name}.m3u8"
+    durations = (*playlist.durations[:-1], last)
+    before, _, after = path.read_text("utf-8").rpartition("#EXTINF:")
+    text = f"{before}#EXTINF:{last:.6f},{after.partition(',')[2]}"
+    text = _TARGET_DURATION.sub(f"#EXT-X-TARGETDURATION:{max(map(round, durations)) or 1}", text)
+    path.write_text(text, "utf-8")
+    return replace(playlist, durations=durations)
 
 
 def bit_rates(folder: Path, playlist: Playlist) -> tuple[int, int]:

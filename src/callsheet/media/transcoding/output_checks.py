@@ -1,12 +1,12 @@
 """Checks of a transcode output against its plan. FFmpeg often reports success although the file is wrong."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from callsheet.domain.errors import FFmpegFailed
 from callsheet.media.encoding import codecs
-from callsheet.media.ffmpeg.runner import FFmpeg, FFmpegReport
+from callsheet.media.ffmpeg.runner import FFmpegReport
 from callsheet.media.probing.mp4_boxes import is_fast_start
 from callsheet.media.probing.output_checks import (
     audio_presence_problems,
@@ -41,24 +41,29 @@ async def check_file(path: Path, plan: TranscodePlan, rendition: VideoRendition)
 
 def check_frames(report: FFmpegReport, plan: TranscodePlan) -> None:
     """Raise FFmpegFailed unless FFmpeg encoded all frames of the first rendition."""
-    planned = _planned_frames(plan)
+    planned = plan.frame_count
     if planned:
         check_frame_count(report, planned, f"'{plan.source.path.name}'", tolerance=1)
 
 
-async def check_playlists(ffmpeg: FFmpeg, folder: Path, plan: TranscodePlan, playlists: Sequence[Playlist]) -> None:
-    """Raise FFmpegFailed unless every playlist matches the plan and players can switch between the renditions."""
+async def check_playlists(
+    folder: Path, plan: TranscodePlan, playlists: Sequence[Playlist], counts: Collection[int]
+) -> None:
+    """Raise FFmpegFailed unless every playlist matches the plan and players can switch between the renditions.
+
+    `counts` are the numbers of frames of the renditions.
+    """
     first, *others = playlists[: len(plan.renditions)]
     if any(other.durations != first.durations for other in others):
         raise FFmpegFailed("FFmpeg reported success, but the segments of the renditions are not aligned")
-    frames = {await _count_frames(ffmpeg, folder, playlist) for playlist in (first, *others)}
-    planned = _planned_frames(plan)
+    frames = set(counts)
+    planned = plan.frame_count
     if len(frames) > 1 or (planned is not None and abs(frames.pop() - planned) > 1):
         raise FFmpegFailed(f"FFmpeg reported success, but a rendition does not have all of its {planned} frames")
     for playlist, rendition in zip(playlists, plan.renditions, strict=False):
         found = await probe_details(await asyncio.to_thread(_write_sample, folder, playlist))
         problems = [*_video_problems(found, plan, rendition)]
-        expected = plan.source.video_seconds or plan.duration
+        expected = plan.video_seconds or plan.duration
         problems += duration_problems(sum(playlist.durations), expected, _DURATION_TOLERANCE)
         raise_on_problems(f"'{rendition.name}'", problems)
 
@@ -85,27 +90,9 @@ def _duration_problems(found: MediaInfo, plan: TranscodePlan) -> Iterator[str]:
     actual, planned = found.probe.duration, plan.duration
     if planned and actual and not plan.source.damaged:
         yield from duration_problems(actual, planned, max(_DURATION_TOLERANCE, 1 / (found.probe.fps or 30)))
-    frames = _planned_frames(plan)
+    frames = plan.frame_count
     if frames and found.probe.frames:
         yield from frame_count_problems(found.probe.frames, frames, tolerance=1)
-
-
-def _planned_frames(plan: TranscodePlan) -> int | None:
-    """Return the number of frames of the output; None if it is unknown for this source."""
-    if plan.source.damaged:
-        return None
-    if plan.frame_rate is None:
-        return None if plan.source.hidden_frames else plan.source.probe.frames
-    seconds = plan.source.video_seconds
-    return round(seconds * plan.frame_rate) if seconds else None
-
-
-async def _count_frames(ffmpeg: FFmpeg, folder: Path, playlist: Playlist) -> int:
-    """Count the frames that a player receives from a playlist."""
-    # The restrictions of media inputs are not needed: FFmpeg wrote this playlist to the job folder.
-    args = ["-protocol_whitelist", "file", "-f", "hls", "-i", f"{playlist.name}.m3u8"]
-    report = await ffmpeg.run([*args, "-map", "0:v:0", "-c", "copy", "-f", "null", "-"], cwd=folder)
-    return report.frames or 0
 
 
 def _write_sample(folder: Path, playlist: Playlist) -> Path:

@@ -8,6 +8,7 @@ from callsheet.media.encoding import codecs
 from callsheet.media.encoding.codecs import AudioCodec
 from callsheet.media.encoding.downmix import Filter
 from callsheet.media.encoding.encoders import EncodeSettings
+from callsheet.media.probing.frame_index import FrameIndex
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.transcoding.color_pipeline import ColorPlan, is_high_bit_depth, plan_color
 from callsheet.media.transcoding.renditions import VideoRendition, plan_renditions
@@ -15,6 +16,13 @@ from callsheet.media.transcoding.spec import Delivery, TranscodeSpec
 from callsheet.media.values import Fit, parse_rate
 
 Channels = Literal["mono", "stereo", "5.1"]
+
+_MAX_FRAME = 0.5
+"""Seconds. A frame that lasts longer is a pause."""
+_MIN_HELD = 0.05
+"""Seconds. A last frame that is shown longer than the others by less need not be."""
+_MIN_DELAY = 0.1
+"""Seconds. A video that starts so much later than its audio leaves a gap."""
 
 _DEFAULT_AUDIO_BITRATES: dict[AudioCodec, dict[Channels, int | None]] = {
     "aac": {"mono": 96_000, "stereo": 160_000, "5.1": 384_000},
@@ -60,6 +68,10 @@ class TranscodePlan:
     passes: int = 1
     target_size: int | None = None
     """Maximum size of the only output, in bytes."""
+    last_frame: tuple[float, float] | None = None
+    """Start and end of the last frame, in seconds from the start of the file, if it is shown long."""
+    fills_start: bool = False
+    """Whether the first frame is shown from the start of the file on, if the video starts later than the audio."""
     downmix: tuple[Filter, ...] = ()
     """Filters that mix the audio before FFmpeg converts its channel layout."""
     notes: tuple[str, ...] = ()
@@ -71,13 +83,32 @@ class TranscodePlan:
         return whole if self.audio is not None else self.source.video_seconds or whole
 
     @property
+    def frame_count(self) -> int | None:
+        """Number of frames of the output; None if it is unknown for this source."""
+        if self.source.damaged:
+            return None
+        if self.frame_rate is not None:
+            return round(self.video_seconds * self.frame_rate) if self.video_seconds else None
+        found = None if self.source.hidden_frames else self.source.probe.frames
+        return found + 1 if found is not None and self.last_frame is not None else found
+
+    @property
+    def video_seconds(self) -> float | None:
+        """Duration of the video stream of the output, in seconds."""
+        seconds = self.source.video_seconds
+        return seconds + self.source.video_delay if seconds and self.fills_start else seconds
+
+    @property
     def fps(self) -> float:
         """Average frame rate of the output."""
         return float(self.frame_rate or self.source.probe.fps or 30)
 
 
-def plan_transcode(spec: TranscodeSpec, source: MediaInfo) -> TranscodePlan:
-    """Return the plan for a source. `spec` must be resolved (see `TranscodeSpec.resolved`)."""
+def plan_transcode(spec: TranscodeSpec, source: MediaInfo, frames: FrameIndex | None = None) -> TranscodePlan:
+    """Return the plan for a source. `spec` must be resolved (see `TranscodeSpec.resolved`).
+
+    `frames` is needed for an encode. It shows how long each frame of the source is shown.
+    """
     color = plan_color(source, spec.target_video_codec, spec.depth, spec.hdr, reshapes=spec.fit is not None)
     passes = spec.passes or (2 if spec.target_size is not None and spec.hardware == "cpu" else 1)
     settings = EncodeSettings(
@@ -89,6 +120,7 @@ def plan_transcode(spec: TranscodeSpec, source: MediaInfo) -> TranscodePlan:
         passes=passes,
     )
     renditions, notes = plan_renditions(spec, source, settings)
+    frame_rate = _frame_rate(spec, source, frames.longest_frame if frames is not None else 0.0)
     plan = TranscodePlan(
         source=source,
         format=spec.format,
@@ -96,7 +128,9 @@ def plan_transcode(spec: TranscodeSpec, source: MediaInfo) -> TranscodePlan:
         copies_video=False,
         audio=_plan_audio(spec, source),
         color=color,
-        frame_rate=_frame_rate(spec, source),
+        frame_rate=frame_rate,
+        last_frame=_last_frame(source, frames),
+        fills_start=spec.format == "hls" and frame_rate is not None and source.video_delay > _MIN_DELAY,
         fit=spec.fit,
         background=spec.background,
         segment_seconds=spec.segment_seconds if spec.format == "hls" else None,
@@ -125,18 +159,30 @@ def _left_out(spec: TranscodeSpec, source: MediaInfo) -> list[str]:
     )
 
 
-def _frame_rate(spec: TranscodeSpec, source: MediaInfo) -> Fraction | None:
+def _frame_rate(spec: TranscodeSpec, source: MediaInfo, longest_frame: float) -> Fraction | None:
     """Return the frame rate to convert to; None if the timestamps do not change."""
     current = source.probe.fps
     rate = parse_rate(spec.fps) if spec.fps is not None else None
     if rate is None and spec.max_fps is not None and current is not None:
         limit = parse_rate(spec.max_fps)
         rate = limit if current > float(limit) + 0.001 else None
-    if rate is None and spec.format == "hls" and source.has_pauses:
+    if spec.format == "hls" and _has_gaps(source, longest_frame):
         # Each segment needs a frame to start with, also in a pause.
-        return source.constant_rate
+        return rate or source.constant_rate
     unchanged = rate is None or (current is not None and abs(float(rate) - current) < 0.001)
     return None if unchanged else rate
+
+
+def _last_frame(source: MediaInfo, frames: FrameIndex | None) -> tuple[float, float] | None:
+    """Return start and end of the last frame, if it is shown so long that the output would end noticeably early."""
+    if frames is None or frames.last_frame < _MIN_HELD + 1 / source.constant_rate:
+        return None
+    return source.video_delay + float(frames.times[-1]), source.video_delay + float(frames.length)
+
+
+def _has_gaps(source: MediaInfo, longest_frame: float) -> bool:
+    """Return whether some segments would have no frame at their start."""
+    return source.has_pauses or longest_frame > _MAX_FRAME or source.video_delay > _MIN_DELAY
 
 
 def _plan_audio(spec: TranscodeSpec, source: MediaInfo) -> AudioEncoding | Literal["copy"] | None:

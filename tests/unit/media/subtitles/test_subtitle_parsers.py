@@ -203,7 +203,7 @@ def test_captions_keep_their_place_at_the_top(tmp_path: Path, text: str, at_top:
 def test_overlapping_captions_of_mp4_share_their_time(tmp_path: Path):
     (tmp_path / "a").write_text("00:00,000 --> 00:04,000\none\n\n00:02,000 --> 00:06,000\ntwo\n")
 
-    read_subtitle_file(tmp_path / "a", tmp_path / "track.srt", overlaps=False)
+    read_subtitle_file(tmp_path / "a", tmp_path / "track.srt", "mp4")
 
     assert captions(tmp_path, (tmp_path / "track.srt").read_text()) == [
         (0, 2, "one"),
@@ -223,7 +223,7 @@ def test_overlapping_events_of_ass_share_their_time_in_mp4(tmp_path: Path):
     )
     (tmp_path / "a").write_text("[Script Info]\n\n[Events]\n" + "\n".join(events) + "\n")
 
-    track = read_subtitle_file(tmp_path / "a", tmp_path / "track.srt", overlaps=False)
+    track = read_subtitle_file(tmp_path / "a", tmp_path / "track.srt", "mp4")
 
     assert (track.kind, track.has_styles, track.starts) == ("srt", True, (0, 2, 4))
     shown = captions(tmp_path, (tmp_path / "track.srt").read_text())

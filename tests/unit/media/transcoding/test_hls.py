@@ -78,3 +78,17 @@ def test_the_master_playlist_lists_each_rendition_with_the_audio():
         "720p.m3u8",
     ]
     assert "AUDIO" not in hls.master_playlist([large], None)
+
+
+def test_the_last_segment_gets_the_length_that_its_frames_have(tmp_path):
+    (tmp_path / "720p.m3u8").write_text(PLAYLIST.replace("#EXTINF:4", "#EXT-X-TARGETDURATION:4\n#EXTINF:4"))
+    playlist = hls.Playlist("720p", "720p_init.mp4", ("720p_00000.m4s", "720p_00001.m4s"), (4.0, 1.5))
+
+    longer = hls.with_length(tmp_path, playlist, 10.75)
+
+    text = (tmp_path / "720p.m3u8").read_text()
+    assert longer.durations == (4.0, 6.75)
+    assert "#EXTINF:4.000000,\n720p_00000.m4s" in text
+    assert "#EXTINF:6.750000,\n720p_00001.m4s" in text
+    assert "#EXT-X-TARGETDURATION:7\n" in text
+    assert hls.with_length(tmp_path, longer, 10.751) == longer
