@@ -250,6 +250,7 @@ ROUTE_ACCESS: Mapping[str, Access] = {
     "POST /console/queues/{name}/pause": OPERATE,
     "POST /console/queues/{name}/resume": OPERATE,
     "POST /console/queues/{name}/limit": OPERATE,
+    "POST /console/queues/{name}/rate": OPERATE,
     "GET /console/workers": READ,
     "GET /console/workers/stream": READ,
     "GET /console/workers/load/stream": READ,

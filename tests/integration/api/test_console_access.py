@@ -50,7 +50,7 @@ async def test_a_form_with_problems_creates_nothing_and_keeps_what_was_typed(loc
 
     assert (refused.status_code, without_scopes.status_code, user.status_code) == (422, 422, 422)
     assert 'value="storefront"' in without_scopes.text
-    assert "<code>rate_limit</code>" in without_scopes.text and "<code>scopes</code>" in without_scopes.text
+    assert [path in without_scopes.text for path in ("<code>rate_limit</code>", "<code>scopes</code>")] == [True, True]
     assert "too short" not in user.text
     assert (await locked.client.get("/api/keys", headers=ADMIN)).json()["keys"] == []
     assert (await locked.client.get("/api/users", headers=ADMIN)).json()["users"] == []
