@@ -149,6 +149,7 @@ ROUTE_ACCESS: Mapping[str, Access] = {
     "POST /api/uploads": SUBMIT,
     "GET /api/uploads": READ,
     "GET /api/uploads/{upload_id}": Access(frozenset({Scope.SUBMIT, Scope.READ})),
+    "GET /api/uploads/{upload_id}/probe": Access(frozenset({Scope.SUBMIT, Scope.READ})),
     "DELETE /api/uploads/{upload_id}": OPERATE,
     "PATCH /api/uploads/{upload_id}": _unaudited(SUBMIT),
     "POST /api/uploads/{upload_id}/complete": SUBMIT,

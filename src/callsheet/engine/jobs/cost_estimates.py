@@ -7,7 +7,6 @@ from callsheet.domain.costs import CostEstimate
 from callsheet.domain.plan import Plan
 from callsheet.operation_api.contract import Operation
 
-
 _MILLIONTH = Decimal("0.000001")
 
 
