@@ -304,3 +304,17 @@ async def test_a_retry_that_submits_again_reserves_what_it_may_cost_once_more(se
     assert "$1.50 of it are spent or reserved" in more.json()["detail"]
     assert (refused.status_code, refused.json()["code"]) == (402, "budget_exceeded")
     assert without.status_code == 402
+
+
+async def test_the_page_of_providers_says_the_newest_error_and_leads_to_its_job(service):
+    async with service() as api:
+        api.provider.script(Failed("<script>no</script> capacity"))
+        await api.engine.start_worker()
+        execution_id = (await submit(api)).json()["executionId"]
+        await api.event(execution_id, "execution.failed")
+        [job] = (await api.client.get(f"/api/executions/{execution_id}", headers=ADMIN)).json()["jobs"]
+        text = (await api.client.get("/console/providers", headers=ADMIN)).text
+
+    assert "newest failure" in text
+    assert "&lt;script&gt;no&lt;/script&gt; capacity" in text and "<script>no" not in text
+    assert f'href="/jobs/{job["id"]}"' in text
