@@ -11,7 +11,7 @@ from callsheet.domain.validation_problems import validation_problems
 class Nested(Model):
     user: UserRequest
     number: int = 0
-    tokens: list[SecretStr] = []
+    tokens: list[SecretStr] | None = None
 
 
 def problems_of(model, given):
