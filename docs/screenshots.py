@@ -62,6 +62,8 @@ SHOTS = [
     Shot("webhooks", "/console/webhooks", "dark"),
     Shot("winners", "winners", height=640),
     Shot("clean-up", "/console/clean-up"),
+    Shot("access", "/console/access", height=720),
+    Shot("audit", "/console/audit", height=640),
 ]
 
 

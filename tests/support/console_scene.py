@@ -307,6 +307,7 @@ async def _fill(
     replicate.script(Queued(), Failed("The prompt was refused by the safety filter", "content"))
     luma.script(Queued(), Running(0.3), Succeeded())
     await scene.post("/api/users", {"name": USER, "password": PASSWORD, "scopes": ["admin"]})
+    await _add_people_and_keys(scene)
     await _add_endpoints(scene, stack)
     await scene.engine.start_worker(_LANES, name="studio-1")
     await scene.post("/api/plans", {"name": "title-card", "plan": CARD})
@@ -324,6 +325,17 @@ async def _fill(
     await _wait_for_states(scene, comfyui)
     await _leave_files(scene)
     await _find_paths(scene)
+
+
+async def _add_people_and_keys(scene: Scene) -> None:
+    await scene.post("/api/users", {"name": "grace", "password": PASSWORD, "scopes": ["read", "operate"]})
+    shop = {"name": "storefront", "rateLimit": 600, "maxRunning": 20, "monthlyBudget": 250}
+    key = (await scene.post("/api/keys", shop))["secret"]
+    answer = await scene.client.get("/api/me", headers={"Authorization": f"Bearer {key}"})
+    assert answer.status_code == 200, answer.text
+    await scene.post("/api/keys", {"name": "reports", "scopes": ["read"]})
+    old = await scene.post("/api/keys", {"name": "old shop", "scopes": ["submit"]})
+    assert (await scene.client.delete(f"/api/keys/{old['id']}")).status_code == 204
 
 
 async def _add_endpoints(scene: Scene, stack: AsyncExitStack) -> None:

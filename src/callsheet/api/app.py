@@ -47,6 +47,7 @@ from callsheet.api import (
     scaling,
     schedules,
     schema,
+    upload_probes,
     uploads,
     users,
     videos,
@@ -69,6 +70,7 @@ from callsheet.api.route_access import RouteTable
 from callsheet.api.route_aliases import alias_router
 from callsheet.api.submission_middleware import SubmissionMiddleware
 from callsheet.api.unknown_query import reject_unknown_query
+from callsheet.api.upload_probes import UploadProbes
 from callsheet.console.session import FormTokens
 from callsheet.files.partial_files import PartialFiles
 from callsheet.wiring import Runtime
@@ -100,6 +102,7 @@ ROUTE_MODULES = (
     polled_workers,
     intakes,
     files,
+    upload_probes,
     uploads,
     videos,
     webhook_endpoints,
@@ -174,6 +177,7 @@ def create_app(runtime: Runtime) -> FastAPI:
     app.state.oidc_login = _oidc_login(runtime)
     app.state.directory = directory
     app.state.metrics = Metrics(runtime)
+    app.state.upload_probes = UploadProbes()
     app.state.partial_uploads = PartialFiles(settings.data_dir / "uploads")
     app.state.picture_turns = asyncio.Semaphore(_MAX_PICTURES)
     app.state.large_plans = asyncio.Semaphore(_MAX_LARGE_PLANS)

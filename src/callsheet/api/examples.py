@@ -509,6 +509,27 @@ complete_upload = _response(
     {**_UPLOAD, "offset": 73_400_320, "complete": True, "mediaType": "video/mp4"}, "The file is complete"
 )
 upload_page = _response({"uploads": [_UPLOAD], "nextCursor": None})
+upload_probe = _response(
+    {
+        "probe": {
+            "format": "mov,mp4,m4a,3gp,3g2,mj2",
+            "duration": 12.5,
+            "width": 1080,
+            "height": 1920,
+            "fps": 30.0,
+            "frames": 375,
+            "videoCodec": "h264",
+            "pixelFormat": "yuv420p",
+            "rotation": 0,
+            "mirrored": False,
+            "audioCodec": "aac",
+            "audioChannels": 2,
+            "sampleRate": 48000,
+            "bitRate": 4_600_000,
+        },
+        "tooLarge": False,
+    }
+)
 upload_requests = {
     "video": {
         "summary": "A video of 70 MiB",

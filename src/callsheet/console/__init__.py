@@ -6,9 +6,11 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from callsheet.console import (
+    access,
     api_docs,
     approvals,
     artifacts,
+    audit,
     batches,
     bulk_actions,
     clean_up,
@@ -37,9 +39,11 @@ from callsheet.console.shared_reads import SharedReads
 ROUTERS = tuple(
     module.router
     for module in (
+        access,
         api_docs,
         approvals,
         artifacts,
+        audit,
         batches,
         bulk_actions,
         clean_up,

@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
+from callsheet.access.keys import list_keys
 from callsheet.console.copies import copies_of
 from callsheet.console.execution_filters import Filters, view_of
 from callsheet.console.execution_parts import execution_fragments, graph_frame, log_fragments
@@ -62,6 +63,7 @@ async def list_page(request: Request, runtime: RuntimeDep, filters: Filters, bef
         most=MOST_COUNTED,
         operations=sorted(operation.name for operation in runtime.catalog.operations()),
         queues=[queue.name for queue in queues],
+        keys=await list_keys(runtime.database),
         stream=f"/console/stream?{query_of(request, before=None)}",
         query=query_of(request, before=None),
         older_query=query_of(request, before=last) if last else None,

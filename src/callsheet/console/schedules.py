@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
+from callsheet.console.filter_fields import OR_NONE, in_utc
 from callsheet.console.responses import CheckedForm, RuntimeDep, page_response
+from callsheet.domain.stored_names import StoredName
 from callsheet.engine.schedules.store import (
     get_schedule,
     list_runs,
@@ -28,11 +30,11 @@ async def list_page(request: Request, runtime: RuntimeDep) -> Response:
 
 @router.get("/{name}")
 async def page(
-    request: Request, name: str, runtime: RuntimeDep, before: Annotated[datetime | None, Query()] = None
+    request: Request, name: StoredName, runtime: RuntimeDep, before: Annotated[datetime | None, OR_NONE, Query()] = None
 ) -> Response:
     """Show a schedule with a page of its runs, newest first."""
     schedule = await get_schedule(runtime.database, name)
-    found = await list_runs(runtime.reads, name, before=before, limit=_PAGE_SIZE + 1)
+    found = await list_runs(runtime.reads, name, before=in_utc(before), limit=_PAGE_SIZE + 1)
     older = found[_PAGE_SIZE - 1].due_at.isoformat() if len(found) > _PAGE_SIZE else None
     return page_response(
         request, "schedule.html", schedule=schedule, runs=found[:_PAGE_SIZE], older=older, first=before is None
@@ -41,7 +43,7 @@ async def page(
 
 @router.post("/{name}/{action}")
 async def change(
-    name: str, action: Literal["pause", "resume", "run"], form: CheckedForm, runtime: RuntimeDep
+    name: StoredName, action: Literal["pause", "resume", "run"], form: CheckedForm, runtime: RuntimeDep
 ) -> Response:
     """Pause, resume or run a schedule."""
     del form

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from callsheet.domain import references
@@ -137,6 +137,7 @@ class _FieldError:
             elif self.union_path is None:
                 self.union_path, self.member = _path(tuple(steps)), step
         self.path = _path(tuple(steps))
+        self._is_secret = any(plain in (SecretStr, SecretBytes) for declared in types for plain in unwrap(declared))
         self._siblings = [name for declared in types for plain in unwrap(declared) for name in field_names(plain)]
 
     @property
@@ -155,7 +156,7 @@ class _FieldError:
         message = plain_message(self.item)
         if self.item["type"] == "extra_forbidden":
             message = f"unknown field{did_you_mean(str(self.item['loc'][-1]), self._siblings)}"
-        elif self.item["type"] != "missing":
+        elif self.item["type"] != "missing" and not self._is_secret:
             message = f"{message}; got {shown_value(self.item['input'])}"
         return Problem(self.path, self.item["type"], message)
 

@@ -61,6 +61,17 @@ async def test_queues_are_paused_resumed_and_limited(api):
     assert (await posted("limit", max_running="3")).status_code == 303
     assert await queue() == (False, 3)
     assert (await posted("limit", max_running="-1")).status_code == 422
+    assert (await posted("rate", starts="6", seconds="60")).status_code == 303
+    assert "6 starts in 1 min 0 s" in await page(api, "/console/queues")
+    for wrong in (
+        {"starts": "6"},
+        {"seconds": "60"},
+        {"starts": "0", "seconds": "60"},
+        {"starts": "6", "seconds": "x"},
+    ):
+        assert (await posted("rate", **wrong)).status_code == 422
+    assert (await posted("rate", starts="", seconds="")).status_code == 303
+    assert "no rate limit" in await page(api, "/console/queues")
     assert (await posted("limit", max_running="")).status_code == 303
     assert await queue() == (False, None)
     assert (await api.client.post("/console/queues/test/pause", data={})).status_code == 401

@@ -27,7 +27,7 @@ class Forms(HTMLParser):
         given = dict(attributes)
         if tag == "form":
             self._path = given["action"] if given.get("method") == "post" else None
-        if tag == "button" and self._path is not None:
+        if tag == "button" and given.get("type") != "button" and self._path is not None:
             self.buttons.append((self._path.partition("?")[0], given.get("title"), "disabled" in given))
 
     def handle_endtag(self, tag):

@@ -267,3 +267,54 @@ async def test_a_retry_of_what_costs_nothing_is_not_refused(service):
         await api.client.post(f"/api/executions/{execution_id}/cancel", headers=ADMIN)
 
         assert (await api.client.post(f"/api/executions/{execution_id}/retry", headers=ADMIN)).status_code == 200
+
+
+async def test_a_budget_can_be_spent_to_its_last_cent(service):
+    async with service() as api:
+        headers, _ = await key(api, monthlyBudget=4.95)
+        body = plan(resolution="480p")  # 0.15; 32 of them are 4.800000000000001 as a sum of floats
+        answers = [(await submit(api, headers, body)).status_code for _ in range(34)]
+
+    assert answers == [202] * 33 + [402]
+
+
+async def test_a_retry_that_submits_again_reserves_what_it_may_cost_once_more(service):
+    async with service() as api:
+        await api.engine.start_worker()
+        headers, _ = await key(api, monthlyBudget=2)
+        done = (await submit(api, headers)).json()["executionId"]
+        await ended(api, done)
+        async with api.runtime.database.connection() as connection:
+            # As after an output that could not be stored: the provider has charged, and the job has failed.
+            await connection.execute("UPDATE execution_jobs SET status = 'failed', error = '{\"code\": \"x\"}'")
+            await connection.execute("UPDATE executions SET status = 'failed'")
+        await api.client.patch("/api/queues/generate", json={"paused": True}, headers=ADMIN)
+        path = f"/api/executions/{done}"
+        again = await api.client.post(f"{path}/retry", json={"resubmit": True}, headers=headers)
+        more = await submit(api, headers)
+        await api.client.post(f"{path}/cancel", headers=headers)
+        async with api.runtime.database.connection() as connection:
+            await connection.execute("UPDATE api_keys SET monthly_budget = 1")
+        api.app.state.directory.invalidate()
+        refused = await api.client.post(f"{path}/retry", json={"resubmit": True}, headers=headers)
+        without = await api.client.post(f"{path}/retry", headers=headers)
+
+    assert again.status_code == 200, again.text
+    assert more.status_code == 402
+    assert "$1.50 of it are spent or reserved" in more.json()["detail"]
+    assert (refused.status_code, refused.json()["code"]) == (402, "budget_exceeded")
+    assert without.status_code == 402
+
+
+async def test_the_page_of_providers_says_the_newest_error_and_leads_to_its_job(service):
+    async with service() as api:
+        api.provider.script(Failed("<script>no</script> capacity"))
+        await api.engine.start_worker()
+        execution_id = (await submit(api)).json()["executionId"]
+        await api.event(execution_id, "execution.failed")
+        [job] = (await api.client.get(f"/api/executions/{execution_id}", headers=ADMIN)).json()["jobs"]
+        text = (await api.client.get("/console/providers", headers=ADMIN)).text
+
+    assert "newest failure" in text
+    assert "&lt;script&gt;no&lt;/script&gt; capacity" in text and "<script>no" not in text
+    assert f'href="/jobs/{job["id"]}"' in text

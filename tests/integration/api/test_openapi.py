@@ -11,6 +11,7 @@ from callsheet.domain.event_types import EventType
 from callsheet.domain.statuses import JobStatus
 
 OPERATION_IDS = {
+    "probeUpload",
     "readScaling",
     "resetWorkerLanes",
     "listViews",

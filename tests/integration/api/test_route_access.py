@@ -123,5 +123,18 @@ async def test_a_key_with_the_scope_passes(locked, new_key):
             assert answer.status_code not in (401, 403) or "The form is expired" in answer.text, (route, scope)
 
 
+@pytest.mark.parametrize("value", ["%00", "a%00b", "%ED%A0%80", "..%2F..%2Fetc", "%3Cscript%3E", "9" * 400])
+async def test_no_value_in_a_path_makes_a_route_fail_or_comes_back_as_a_script(locked, new_key, value):
+    headers = bearer((await new_key(Scope.ADMIN)).secret) | {"Accept": "text/html"}
+    for route in ROUTE_ACCESS:
+        method, _, path = route.partition(" ")
+        if "{" in path:
+            address = re.sub(r"\{[^}]+\}", value, path)
+            answer = await locked.client.request(method, address, content=b"{", headers=headers)
+            assert answer.status_code < 500, (route, answer.text)
+            is_page = "html" in answer.headers.get("content-type", "")
+            assert not (is_page and "<script>" in answer.text), route
+
+
 def _soon():
     return datetime.now(UTC) + timedelta(seconds=0.25)

@@ -1,5 +1,6 @@
-// Forms: uploads of files, and a guard against double submits. Without JavaScript, files are given by URL.
+// Forms: uploads of files, a choice of earlier ones, and a guard against double submits. Without JavaScript, files are given by URL.
 
+import { preparePicker, showUpload } from "/static/file-picker.js";
 import { upload } from "/static/upload.js";
 
 const uploading = new Set();
@@ -10,17 +11,20 @@ const send = async (area, file) => {
   const form = area.closest("form");
   const source = document.getElementById(area.dataset.upload);
   const progress = area.querySelector("progress");
-  const state = area.querySelector("output");
+  const [state, facts] = area.querySelectorAll("output");
   if (uploading.has(area)) return;
   uploading.add(area);
   progress.hidden = false;
   for (const button of buttonsOf(form)) button.disabled = true;
   try {
-    source.value = await upload(file, form.elements.token.value, (step, done) => {
+    facts.value = "";
+    const record = await upload(file, form.elements.token.value, (step, done) => {
       progress.value = done;
       state.value = `${file.name}: ${step}, ${Math.round(done * 100)} %`;
     });
+    source.value = record.source;
     state.value = `${file.name} is uploaded.`;
+    showUpload(facts, record);
   } catch (error) {
     state.value = `${file.name} was not uploaded. ${error.message}`;
   } finally {
@@ -33,6 +37,7 @@ const send = async (area, file) => {
 for (const area of document.querySelectorAll("[data-upload]")) {
   const input = area.querySelector("input");
   area.hidden = false;
+  preparePicker(area, document.getElementById(area.dataset.upload), area.querySelectorAll("output")[1]);
   input.addEventListener("change", () => input.files.length && send(area, input.files[0]));
   area.addEventListener("dragover", (event) => {
     event.preventDefault();

@@ -72,5 +72,5 @@ export const upload = async (file, token, report) => {
       record = await request("GET", `/api/uploads/${record.id}`, token).catch(() => record);
     }
   }
-  return record.source;
+  return record;
 };

@@ -1,22 +1,22 @@
 -- name: committed_costs$
 -- US dollars of one key or of all (null) since :since: what submissions have cost since then, whenever their execution
 -- was submitted, and what is left of the estimates of executions that have not ended. With the costs of deleted
--- executions, which are kept by day.
-SELECT coalesce(sum(amount), 0)::float8
-FROM (SELECT s.cost AS amount
+-- executions, which are kept by day. Exact: sums of binary fractions are not, so that the last dollar would be refused.
+SELECT coalesce(sum(amount), 0)
+FROM (SELECT s.cost::numeric AS amount
       FROM submissions s
       WHERE s.cost IS NOT NULL AND s.created_at >= :since
         AND (:api_key::uuid IS NULL
              OR EXISTS (SELECT FROM execution_jobs j JOIN executions e ON e.id = j.execution_id
                         WHERE j.id = s.job AND e.api_key = :api_key))
       UNION ALL
-      SELECT greatest(e.estimated_cost - coalesce(c.cost, 0), 0)
+      SELECT greatest(e.estimated_cost::numeric - coalesce(c.cost, 0), 0)
       FROM executions e
-      LEFT JOIN LATERAL (SELECT sum(cost) AS cost FROM execution_jobs WHERE execution_id = e.id) c ON true
+      LEFT JOIN LATERAL (SELECT sum(cost::numeric) AS cost FROM execution_jobs WHERE execution_id = e.id) c ON true
       WHERE e.estimated_cost IS NOT NULL AND e.status IN ('queued', 'running')
         AND (:api_key::uuid IS NULL OR e.api_key = :api_key)
       UNION ALL
-      SELECT amount FROM deleted_costs
+      SELECT amount::numeric FROM deleted_costs
       WHERE day >= (:since::timestamptz AT TIME ZONE 'UTC')::date
         AND (:api_key::uuid IS NULL OR api_key = :api_key)) committed;
 

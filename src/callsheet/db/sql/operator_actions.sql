@@ -88,11 +88,18 @@ WHERE j.id = given.id AND j.status IN ('failed', 'cancelled', 'skipped')
 RETURNING j.id, j.execution_id, j.job_id, j.queue, j.status, j.scheduled_at;
 
 -- name: limits_of_execution^
--- What limits the retry of an execution: its estimate, what it has cost, and the limits of its API key.
-SELECT e.api_key, e.estimated_cost, k.max_running, k.monthly_budget,
-       (SELECT coalesce(sum(cost), 0) FROM execution_jobs WHERE execution_id = e.id)::float8 AS cost
+-- What limits the retry of an execution: its estimate, what it has cost, what that is of the jobs :again, which are
+-- submitted again, and the limits of its API key.
+SELECT e.api_key, e.estimated_cost::numeric, k.max_running, k.monthly_budget,
+       (SELECT coalesce(sum(cost::numeric), 0) FROM execution_jobs WHERE execution_id = e.id) AS cost,
+       (SELECT coalesce(sum(cost::numeric), 0) FROM execution_jobs
+        WHERE execution_id = e.id AND id = ANY (:again::uuid[])) AS cost_again
 FROM executions e LEFT JOIN api_keys k ON k.id = e.api_key
 WHERE e.id = :id;
+
+-- name: raise_estimate!
+-- Before a retry that submits again: budgets reserve what that costs, besides what the execution has cost already.
+UPDATE executions SET estimated_cost = (estimated_cost::numeric + :amount::numeric)::float8 WHERE id = :id;
 
 -- name: recount_execution!
 -- Reopens an execution and recounts its jobs.

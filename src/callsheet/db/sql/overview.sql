@@ -38,16 +38,22 @@ ORDER BY queue, worker_id
 LIMIT :limit;
 
 -- name: provider_outcomes
--- How the newest submissions, up to :limit, ended, by provider.
-SELECT provider, count(*) AS submissions, max(created_at) AS newest,
-       count(*) FILTER (WHERE outcome = 'rejected') AS rejected,
-       count(*) FILTER (WHERE outcome = 'unknown') AS unknown,
-       count(*) FILTER (WHERE ended IN ('failed', 'lost', 'timed_out')) AS failed,
-       count(*) FILTER (WHERE ended = 'succeeded') AS succeeded,
-       count(*) FILTER (WHERE outcome = 'accepted' AND ended IS NULL AND closed_at IS NULL) AS open
-FROM (SELECT provider, created_at, outcome, ended, closed_at FROM submissions ORDER BY id DESC LIMIT :limit) newest
-GROUP BY provider
-ORDER BY provider;
+-- How the newest submissions, up to :limit, ended, by provider; with the job and the error of the newest failure.
+SELECT n.provider, n.submissions, n.newest, n.rejected, n.unknown, n.failed, n.succeeded, n.open,
+       j.id AS failed_job, f.created_at AS failed_at, coalesce(j.error ->> 'message', f.evidence ->> 'message') AS error
+FROM (SELECT provider, count(*) AS submissions, max(created_at) AS newest,
+             count(*) FILTER (WHERE outcome = 'rejected') AS rejected,
+             count(*) FILTER (WHERE outcome = 'unknown') AS unknown,
+             count(*) FILTER (WHERE ended IN ('failed', 'lost', 'timed_out')) AS failed,
+             count(*) FILTER (WHERE ended = 'succeeded') AS succeeded,
+             count(*) FILTER (WHERE outcome = 'accepted' AND ended IS NULL AND closed_at IS NULL) AS open,
+             max(id::text) FILTER (WHERE outcome = 'rejected' OR ended IN ('failed', 'lost', 'timed_out'))::uuid AS failure
+      FROM (SELECT id, provider, created_at, outcome, ended, closed_at
+            FROM submissions ORDER BY id DESC LIMIT :limit) newest
+      GROUP BY provider) n
+LEFT JOIN submissions f ON f.id = n.failure
+LEFT JOIN execution_jobs j ON j.id = f.job
+ORDER BY n.provider;
 
 -- name: database_size$
 -- Bytes of the database with all its tables and indexes.

@@ -162,9 +162,10 @@ async def submit_batch(
 
 
 def _sum_of(executions: Sequence[ExecutionRows]) -> CostEstimate:
-    amount = sum(each.estimate.amount for each in executions)
+    # Not as floats, whose sums are not exact.
+    amount = sum(Decimal(str(each.estimate.amount)) for each in executions)
     return CostEstimate(
-        amount=amount, unpriced_jobs=[job for each in executions for job in each.estimate.unpriced_jobs]
+        amount=float(amount), unpriced_jobs=[job for each in executions for job in each.estimate.unpriced_jobs]
     )
 
 

@@ -64,7 +64,7 @@ async def _check(
     connection: Connection, estimate: CostEstimate, budget: Decimal, api_key: UUID | None, whose: str, what: str
 ) -> None:
     since = _month_start(shared_now())
-    spent = Decimal(str(await sql.committed_costs(connection, api_key=api_key, since=since)))
+    spent: Decimal = await sql.committed_costs(connection, api_key=api_key, since=since)
     expected = Decimal(str(estimate.amount))
     # What has an unknown cost is refused only once nothing is left.
     if spent + expected > budget or (expected == 0 and spent >= budget):

@@ -1,11 +1,13 @@
 """What a plan is expected to cost at providers."""
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 from callsheet.domain.costs import CostEstimate
 from callsheet.domain.plan import Plan
 from callsheet.operation_api.contract import Operation
+
+_MILLIONTH = Decimal("0.000001")
 
 
 def estimate_costs(plan: Plan, operations: Mapping[str, Operation]) -> CostEstimate:
@@ -21,7 +23,10 @@ def estimate_costs(plan: Plan, operations: Mapping[str, Operation]) -> CostEstim
         else:
             amount += cost
         paid = paid or cost is None or cost > 0
-    return CostEstimate(amount=float(round(amount, 6)), unpriced_jobs=unpriced) if paid else FREE
+    if not paid:
+        return FREE
+    # Up: what costs less than a millionth of a dollar is not free.
+    return CostEstimate(amount=float(amount.quantize(_MILLIONTH, ROUND_CEILING)), unpriced_jobs=unpriced)
 
 
 FREE = CostEstimate(amount=0, unpriced_jobs=[])

@@ -1,6 +1,7 @@
 """Manual retries of executions and jobs."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -92,7 +93,7 @@ async def _select_jobs(connection: Connection, execution_id: UUID, only: UUID | 
 async def _reset(
     connection: Connection, execution: Any, jobs: list[UUID], resubmit: bool, limits: InstallationLimits
 ) -> int:
-    awaits_place = await _start_again(connection, execution, limits)
+    awaits_place = await _start_again(connection, execution, jobs if resubmit else [], limits)
     if resubmit:
         await sql.clear_once_steps(connection, jobs=jobs)
     await sql.close_submissions(connection, jobs=jobs, resubmit=resubmit)
@@ -112,16 +113,38 @@ async def _reset(
     return len(rows)
 
 
-async def _start_again(connection: Connection, execution: Any, limits: InstallationLimits) -> bool:
-    """Return whether a retried execution waits for a place. Raises BudgetExceeded."""
-    if execution["status"] not in EXECUTION_ENDED:
+async def _start_again(
+    connection: Connection, execution: Any, again: Sequence[UUID], limits: InstallationLimits
+) -> bool:
+    """Return whether a retried execution waits for a place. Raises BudgetExceeded.
+
+    `again` are the jobs that are submitted again: what they have cost is spent, and may be spent once more.
+    """
+    has_ended = execution["status"] in EXECUTION_ENDED
+    if not has_ended and not again:
         return bool(execution["awaits_place"])  # it has its place and its reservation, or waits already
-    of_key = await sql.limits_of_execution(connection, id=execution["id"])
-    if of_key["estimated_cost"] is not None:
-        rest = max(0.0, of_key["estimated_cost"] - of_key["cost"])
-        is_free = rest == 0 and of_key["estimated_cost"] > 0
-        budgets = Budgets(of_key["api_key"], of_key["monthly_budget"], limits.monthly_budget)
-        estimate = FREE if is_free else CostEstimate(amount=rest, unpriced_jobs=[] if rest else [_UNPRICED])
-        await check_budgets(connection, estimate, budgets, what="the rest of the execution")
+    of_key = await sql.limits_of_execution(connection, id=execution["id"], again=again)
+    await _reserve(connection, execution, of_key, limits, has_ended=has_ended)
+    if not has_ended:
+        return bool(execution["awaits_place"])
     is_limited = of_key["max_running"] is not None or limits.max_running is not None
     return of_key["api_key"] is not None and is_limited
+
+
+async def _reserve(
+    connection: Connection, execution: Any, of_key: Any, limits: InstallationLimits, *, has_ended: bool
+) -> None:
+    """Raise BudgetExceeded if what a retry may cost exceeds a budget; else reserve it.
+
+    An execution that has not ended has the rest of its estimate reserved already.
+    """
+    estimated, cost_again = of_key["estimated_cost"], of_key["cost_again"]
+    if estimated is None or (not has_ended and not cost_again):
+        return
+    rest = max(Decimal(0), estimated - of_key["cost"] + cost_again) if has_ended else cost_again
+    is_free = rest == 0 and estimated > 0
+    budgets = Budgets(of_key["api_key"], of_key["monthly_budget"], limits.monthly_budget)
+    estimate = FREE if is_free else CostEstimate(amount=float(rest), unpriced_jobs=[] if rest else [_UNPRICED])
+    await check_budgets(connection, estimate, budgets, what="the rest of the execution")
+    if cost_again:
+        await sql.raise_estimate(connection, id=execution["id"], amount=cost_again)

@@ -73,6 +73,10 @@ class ProviderOutcomes:
     failed: int
     succeeded: int
     open: int
+    failed_job: UUID | None
+    """Of the newest failure; None also if its execution was deleted."""
+    failed_at: datetime | None
+    error: str | None
 
 
 async def database_size(database: Database) -> int:
