@@ -1,9 +1,12 @@
 """Speech and captions on the CPU, beside their engines called directly.
 
 `ai-speech`: seconds of speech per second, by the operation `speech` and by hibari-tts in a loop. `ai-captions`: word
-error rate and real-time factor, by the operation `caption` and by faster-whisper. The words are those of the spoken
-text; with BENCH_SPEECH, a WAV file with its text in a `.txt` file beside, those of a recording of a person.
+error rate and real-time factor, by the operation `caption`, by faster-whisper and by openai-whisper. The words are
+those of the spoken text; with BENCH_SPEECH, a WAV file with its text in a `.txt` file beside, those of a recording of
+a person.
 The model is `tiny.en` of the package that the tests install; or the subfolder BENCH_WHISPER_MODEL of BENCH_WHISPER.
+openai-whisper needs torch, so it has a Python of its own, BENCH_OPENAI_WHISPER, and its weights are the file
+BENCH_OPENAI_WHISPER_WEIGHTS, such as `tiny.en.pt`; without them it downloads the model.
 Every candidate starts its engine again, as a job does.
 """
 
@@ -26,7 +29,7 @@ from bench.stores import Stores
 
 SPEECH, SPEECH_AS_SPOKEN = "Callsheet, speech", "Callsheet, speech, loudness unchanged"
 HIBARI = "hibari-tts in a loop"
-CAPTION, WHISPER = "Callsheet, caption", "faster-whisper"
+CAPTION, WHISPER, OPENAI_WHISPER = "Callsheet, caption", "faster-whisper", "openai-whisper"
 MOST = 1.05
 """How much of the time of the engine an operation may take."""
 
@@ -85,6 +88,7 @@ def captions(stores: Stores, sizes: Sizes, progress: Callable[[str], None]) -> F
         candidates = [
             Candidate(WHISPER, lambda: _script("faster_whisper", models / model, audio, threads)["text"]),
             Candidate(CAPTION, ours),
+            _openai_whisper(model, audio, threads),
         ]
         turns = in_turns(candidates, min(ROUNDS, sizes.rounds), stores, finding, progress)
 
@@ -99,6 +103,16 @@ def captions(stores: Stores, sizes: Sizes, progress: Callable[[str], None]) -> F
     figure = " and ".join(f"{rate:.1%}" for rate in rates)
     finding.verdicts.append(Verdict(f"{CAPTION}: no more word errors than {WHISPER}", figure, rates[0] <= rates[1]))
     return finding
+
+
+def _openai_whisper(model: str, audio: Path, threads: int) -> Candidate:
+    python = os.environ.get("BENCH_OPENAI_WHISPER")
+    weights = os.environ.get("BENCH_OPENAI_WHISPER_WEIGHTS", model)
+    return Candidate(
+        OPENAI_WHISPER,
+        lambda: _script("openai_whisper", weights, audio, threads, python=str(python))["text"],
+        None if python else "BENCH_OPENAI_WHISPER names no Python that has it",
+    )
 
 
 def _models(folder: Path) -> tuple[Path, str]:
@@ -124,8 +138,8 @@ def _spoken(process: Child, folder: Path) -> tuple[Path, str, float, str]:
     """Return audio of speech, its text, its length in seconds, and what it is."""
     given = os.environ.get("BENCH_SPEECH")
     if given is not None:
-        probe = _operation(process, "probe", {"src": given}, folder)["probe"]
-        return Path(given), Path(given).with_suffix(".txt").read_text(), probe["duration"], "a recording"
+        seconds = _operation(process, "probe", {"src": given}, folder)["duration"]
+        return Path(given), Path(given).with_suffix(".txt").read_text(), seconds, "a recording"
     text = " ".join(_SENTENCES * 2)
     result = _operation(process, "speech", {"text": text, "seed": 0}, folder)
     kept = next((folder / "job").rglob(result["audio"]["name"]))
@@ -138,8 +152,8 @@ def _operation(process: Child, name: str, params: dict[str, Any], folder: Path) 
     return dict(result["result"])
 
 
-def _script(name: str, *args: object) -> dict[str, Any]:
-    command = [sys.executable, "-m", f"bench.peers.{name}", *map(str, args)]
+def _script(name: str, *args: object, python: str = sys.executable) -> dict[str, Any]:
+    command = [python, "-m", f"bench.peers.{name}", *map(str, args)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
     if done.returncode:
         raise RuntimeError(f"{name}: {done.stderr.strip().splitlines()[-1:]}")

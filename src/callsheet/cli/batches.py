@@ -63,7 +63,7 @@ def submit(
             body["inputs"] = read_table(table, source.inputs)
         else:
             body["matrix"] = dict(map(_matrix_values, matrix or ()))
-        _upload_files(client, [body["sharedInputs"], *body.get("inputs", ())], source.inputs)
+        _upload_files(client, body, source.inputs)
         if source.stored_name is None:
             body["executionPlan"] = source.plan
         path = f"/api/plans/{source.stored_name}/batches" if source.stored_name else "/api/batches"
@@ -87,12 +87,13 @@ def _matrix_values(option: str) -> tuple[str, list[Any]]:
     return name, values
 
 
-def _upload_files(client: "ApiClient", rows: list[dict[str, Any]], declared: Any) -> None:
+def _upload_files(client: "ApiClient", body: dict[str, Any], declared: Any) -> None:
     from callsheet.cli.upload_display import upload_inputs
 
     sources: dict[Path, str] = {}
-    for row in rows:
-        upload_inputs(client, row, declared, sources)
+    upload_inputs(client, body["sharedInputs"], declared, sources, "sharedInputs")
+    for number, row in enumerate(body.get("inputs", ())):
+        upload_inputs(client, row, declared, sources, f"inputs[{number}]")
 
 
 @group.command("list")
@@ -155,6 +156,9 @@ def cancel(batch_id: BatchId, url: Url = None, api_key: ApiKey = None) -> None:
 
     with connect(url, api_key) as client:
         batch = client.post(f"/api/batches/{batch_id}/cancel")
+    if not {"queued", "running"} & batch["executionCounts"].keys():
+        say("All executions of the batch have ended already.")
+        return
     say(f"The batch is being cancelled. To see how far it is: callsheet batches show {batch['id']}")
 
 

@@ -46,7 +46,7 @@ class PlanFiles(NamedTuple):
 
 def may_have_local_files(plan: Any) -> bool:
     """Return whether any text in the plan could be a local path, without knowing its operations."""
-    return any(_is_path(text) for job in _jobs(plan) for text in _texts_in(job.get("params")))
+    return any(is_path(text) for job in _jobs(plan) for text in _texts_in(job.get("params")))
 
 
 def find_plan_files(plan: Any, operations: Sequence[Mapping[str, Any]], roots: Sequence[Path]) -> PlanFiles:
@@ -98,7 +98,8 @@ def _texts_in(value: Any) -> Iterator[str]:
             yield from _texts_in(inner)
 
 
-def _is_path(text: str) -> bool:
+def is_path(text: str) -> bool:
+    """Return whether a text names a local file as a media source does, whether or not it exists."""
     if "${" in text or "\n" in text or len(text) > _MAX_LENGTH:
         return False
     try:
@@ -126,7 +127,7 @@ class _Walk:
     def _visit(self, value: Any, schemas: Sequence[_Schema], path: str, *, holder: Any, key: Any) -> Iterator[_Text]:
         alternatives = [inner for schema in schemas for inner in self._alternatives(schema)]
         if isinstance(value, str):
-            if _is_path(value):
+            if is_path(value):
                 yield from self._text(_Text(path, value, holder, key, is_source=False), alternatives)
         elif isinstance(value, dict):
             for name, inner in value.items():

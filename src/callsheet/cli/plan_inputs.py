@@ -60,13 +60,21 @@ def read_table(file: Path, declared: "Mapping[str, PlanInput]") -> list[dict[str
 
 
 def local_files(values: Mapping[str, Any], declared: "Mapping[str, PlanInput]") -> dict[str, Path]:
-    """Return the local files that values of inputs name, by input."""
-    found = {}
+    """Return the local files that values of inputs name, as absolute paths, by input."""
+    return {name: path.resolve() for name, path in _paths(values, declared) if path.is_file()}
+
+
+def missing_files(values: Mapping[str, Any], declared: "Mapping[str, PlanInput]") -> dict[str, str]:
+    """Return the paths in values of inputs that lead to no file here, by input."""
+    return {name: str(path) for name, path in _paths(values, declared) if not path.is_file()}
+
+
+def _paths(values: Mapping[str, Any], declared: "Mapping[str, PlanInput]") -> Iterator[tuple[str, Path]]:
+    from callsheet.cli.plan_files import is_path
+
     for name, value in values.items():
-        is_path = name in declared and declared[name].type == "file" and isinstance(value, str)
-        if is_path and Path(value).is_absolute() and Path(value).is_file():
-            found[name] = Path(value)
-    return found
+        if name in declared and declared[name].type == "file" and isinstance(value, str) and is_path(value):
+            yield name, Path(value)
 
 
 def _csv_rows(text: str) -> Iterator[list[tuple[str, str]]]:

@@ -117,6 +117,7 @@ CREATE TABLE plans (
     document   jsonb NOT NULL,         -- the plan with its inputs
     digest     bytea NOT NULL,         -- SHA-256 of the document
     created_at timestamptz NOT NULL DEFAULT now(),
+    input_names text[],                -- its inputs in the order of the plan; null: stored by an earlier version
     PRIMARY KEY (name, version)
 );
 

@@ -138,7 +138,7 @@ class LanguageModelServer:
             ) from error
 
     async def _error_for(self, response: ProviderResponse, model: str) -> CallsheetError:
-        status, reason = response.status, sanitize(response)
+        status, reason = response.status, sanitize(response).rstrip(".")
         if status in {401, 403}:
             key = "rejects the API key" if self._auth else "requires an API key"
             return ConfigurationError(f"{self._name} {key}: {reason}. Set CALLSHEET_LLM_API_KEY")

@@ -10,29 +10,29 @@ from callsheet.domain.errors import BadParams, BadSource, Problem
 _MAX_FILES = 50_000
 _MAX_BYTES = 100 * 2**30
 _CHUNK = 2**20
+_SETTING = "CALLSHEET_TRAINING_DATASETS"
 
 
 def resolve_dataset(text: str, roots: Sequence[Path]) -> Path:
-    """Return the folder or zip archive of a local path. Relative paths start at the first root.
+    """Return the folder or zip archive of a local path. A relative path is looked up in each root, in their order.
 
     Raises BadSource if it is not inside one of the roots, or does not exist.
     """
     folders = [root.expanduser().resolve() for root in roots]
     shown = text[:200]
     if not folders:
-        raise BadSource(
-            f"'{shown}' is a local path, but no folder with datasets is allowed (CALLSHEET_TRAINING_DATASETS)"
-        )
+        raise BadSource(f"'{shown}' is a local path, but no folder with datasets is allowed ({_SETTING})")
     try:
-        path = (folders[0] / text).resolve()
-        exists = path.is_dir() or path.is_file()
+        paths = [(folder / text).resolve() for folder in folders]
+        allowed = [path for path in paths if any(path.is_relative_to(folder) for folder in folders)]
+        found = next((path for path in allowed if path.is_dir() or path.is_file()), None)
     except (OSError, RuntimeError, ValueError):
         raise BadSource(f"'{shown}' is not a valid path") from None
-    if not any(path.is_relative_to(folder) for folder in folders):
-        raise BadSource(f"'{shown}' is outside the allowed folders (CALLSHEET_TRAINING_DATASETS)")
-    if not exists:
-        raise BadSource(f"There is no folder or zip archive '{shown}'")
-    return path
+    if not allowed:
+        raise BadSource(f"'{shown}' is outside the allowed folders ({_SETTING})")
+    if found is None:
+        raise BadSource(f"There is no folder or zip archive '{shown}' in the allowed folders ({_SETTING})")
+    return found
 
 
 def extract_dataset(archive: Path, target: Path) -> Path:

@@ -42,6 +42,22 @@ async def test_a_plan_is_stored_once_and_a_change_is_a_new_version(api):
     assert [each["version"] for each in versions] == [2, 1]
 
 
+async def test_inputs_keep_the_order_of_the_plan_and_another_order_is_a_change(api):
+    inputs = {"headline": {}, "a": {}, "middle": {}}
+    job = {"id": "a", "operation": "noop", "params": {"value": [f"${{inputs.{name}}}" for name in inputs]}}
+    turned = dict(reversed(inputs.items()))
+
+    await push(api, plan={"inputs": inputs, "jobs": [job]})
+    await push(api, plan={"inputs": inputs, "jobs": [job]}, status=200)
+    await push(api, plan={"inputs": turned, "jobs": [job]})
+
+    first = (await api.client.get("/api/plans/card?version=1")).json()
+    newest = (await api.client.get("/api/plans/card")).json()
+    assert [*first["inputs"]] == [*inputs]
+    assert [*first["inputsSchema"]["properties"]] == first["inputsSchema"]["required"] == [*first["plan"]["inputs"]]
+    assert [*newest["inputs"]] == [*turned]
+
+
 async def test_concurrent_pushes_get_different_versions(api):
     plans = [{**CARD, "description": str(number)} for number in range(8)]
 

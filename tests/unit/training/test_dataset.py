@@ -95,6 +95,16 @@ async def test_links_that_lead_out_of_the_dataset_are_refused(tmp_path, rules):
     assert {"a.png", "a.txt"} <= found.keys()
 
 
+def test_a_relative_path_is_looked_up_in_each_allowed_folder(tmp_path):
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second/face").mkdir(parents=True)
+    roots = [tmp_path / "first", tmp_path / "second"]
+
+    assert resolve_dataset("face", roots) == tmp_path / "second/face"
+    with pytest.raises(BadSource, match="no folder or zip archive 'none' in the allowed folders"):
+        resolve_dataset("none", roots)
+
+
 @pytest.mark.parametrize("name", ["../up", "/etc", "missing", "a\0b", "x" * 5000])
 def test_a_dataset_outside_of_the_allowed_folders_is_refused(tmp_path, name):
     (tmp_path / "up").mkdir()

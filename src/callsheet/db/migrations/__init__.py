@@ -1,6 +1,6 @@
 """Schema migrations."""
 
-HEAD = "0019_saved_views"
+HEAD = "0020_order_of_inputs"
 """The newest revision. Servers and workers refuse an older one, and a newer one that does not accept them."""
 
 OLDEST_COMPATIBLE = "0008_access"

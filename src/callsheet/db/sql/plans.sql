@@ -3,20 +3,21 @@
 SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '/plans/' || :name, 0))::text;
 
 -- name: newest_plan^
-SELECT name, version, document::text AS document, digest, created_at FROM plans
+SELECT name, version, document::text AS document, input_names, digest, created_at FROM plans
 WHERE name = :name ORDER BY version DESC LIMIT 1;
 
 -- name: plan_version^
-SELECT name, version, document::text AS document, digest, created_at FROM plans
+SELECT name, version, document::text AS document, input_names, digest, created_at FROM plans
 WHERE name = :name AND version = :version;
 
 -- name: insert_plan^
-INSERT INTO plans (name, version, document, digest) VALUES (:name, :version, :document::jsonb, :digest)
-RETURNING name, version, document::text AS document, digest, created_at;
+INSERT INTO plans (name, version, document, input_names, digest)
+VALUES (:name, :version, :document::jsonb, :input_names, :digest)
+RETURNING name, version, document::text AS document, input_names, digest, created_at;
 
 -- name: list_plans
 -- The newest version of each plan, by name.
-SELECT DISTINCT ON (name) name, version, document::text AS document, digest, created_at FROM plans
+SELECT DISTINCT ON (name) name, version, document::text AS document, input_names, digest, created_at FROM plans
 ORDER BY name, version DESC;
 
 -- name: plan_versions

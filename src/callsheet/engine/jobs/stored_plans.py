@@ -63,12 +63,14 @@ async def push_plan(
     async with database.transaction() as connection:
         await sql.lock_plan(connection, name=name)
         newest = await sql.newest_plan(connection, name=name)
-        if newest is not None and newest["digest"] == digest:
+        if newest is not None and newest["digest"] == digest and newest["input_names"] in (None, [*plan.inputs]):
             return _stored(newest), False
         if newest is None and await sql.count_plans(connection, name=name) >= MAX_PLANS:
             raise InvalidState(f"There are {MAX_PLANS:,} stored plans, and no more are allowed. Delete one first.")
         version = 1 if newest is None else newest["version"] + 1
-        row = await sql.insert_plan(connection, name=name, version=version, document=document, digest=digest)
+        row = await sql.insert_plan(
+            connection, name=name, version=version, document=document, input_names=[*plan.inputs], digest=digest
+        )
         return _stored(row), True
 
 
@@ -129,7 +131,11 @@ def _document(plan: Plan) -> tuple[str, bytes]:
 
 
 def _stored(row: Mapping[str, Any]) -> StoredPlan:
-    plan = Plan.model_validate(orjson.loads(row["document"]))
+    document = orjson.loads(row["document"])
+    if row["input_names"]:
+        # Forms and lists show the inputs in the order of the plan, and jsonb does not keep it.
+        document["inputs"] = {name: document["inputs"][name] for name in row["input_names"]}
+    plan = Plan.model_validate(document)
     return StoredPlan(**_fields(row["name"], plan, version=row["version"], created_at=row["created_at"]))
 
 

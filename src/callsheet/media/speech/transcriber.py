@@ -104,7 +104,8 @@ def fetch_model(name: str) -> str:
     try:
         return str(download_model(name))
     except OSError as error:
-        raise RequestRejected("download", str(error).splitlines()[0]) from error
+        # The hub begins some of its messages with "Got: ".
+        raise RequestRejected("download", str(error).splitlines()[0].removeprefix("Got: ")) from error
 
 
 def read_chunks(audio: wave.Wave_read) -> Iterator[tuple[float, Samples]]:
