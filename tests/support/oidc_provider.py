@@ -11,6 +11,7 @@ import secrets
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from urllib.parse import urlencode
 
 import jwt
@@ -27,6 +28,12 @@ CLIENT, SECRET = "callsheet-console", "a secret of the client"
 
 def new_key():
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@cache
+def first_key():
+    """The key of every provider at its start: a new one takes a tenth of a second."""
+    return new_key()
 
 
 @dataclass
@@ -47,7 +54,7 @@ class FakeOidcProvider:
     """None removes a claim."""
     sign: object = None
     """A function of claims and provider that returns a token, in place of the right one."""
-    key: object = field(default_factory=new_key)
+    key: object = field(default_factory=first_key)
     kid: str = "key-1"
     document: dict = field(default_factory=dict)
     """Changes of the discovery document."""

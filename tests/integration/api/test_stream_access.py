@@ -67,7 +67,7 @@ async def test_every_stream_ends_when_its_key_is_revoked(locked):
     ]
     assert len(paths) > 8
     for path in paths:
-        key = await new_key(locked, Scope.READ)
+        key = await new_key(locked, Scope.READ, Scope.OPERATE)
         async with stream_of(locked, path, headers={"Authorization": f"Bearer {key.secret}"}) as ends:
             await revoke(locked, key)
             assert await ends(), path
