@@ -44,7 +44,7 @@ def upload_inputs(
     """
     missing = missing_files(values, declared)
     if problems := [
-        Problem(f"{place}.{name}", "bad_source", f"There is no file '{text[:200]}' here")
+        Problem(f"{place}.{name}", "unknown_file", f"There is no file '{text[:200]}' here")
         for name, text in missing.items()
         if not Path(text).is_absolute()
     ]:

@@ -70,7 +70,7 @@ PROBLEM_CODES: dict[str, str] = {
     "trimmed": "A trimmed composition is not supported.",
     # Models and providers
     "model_not_found": "There is no model with this name, or it does not make videos.",
-    "unknown_file": "There is no file with this id.",
+    "unknown_file": "There is no file with this id or path.",
     "unknown_input": "The model, workflow or plan has no such input.",
     "unknown_model": "There is no model with this name.",
     "unknown_plan": "There is no stored plan with this name or version.",
