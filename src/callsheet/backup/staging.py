@@ -1,9 +1,11 @@
 """A folder in the data folder in which a new database is prepared, before it takes the place of another one."""
 
 import asyncio
+import errno
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +20,9 @@ from callsheet.db.embedded.staging import STAGING
 from callsheet.db.session import open_session
 from callsheet.db.upgrade import upgrade
 from callsheet.domain.errors import Conflict
+
+_PATIENCE = 30.0
+"""Seconds that processes of a killed restore may take to end."""
 
 
 @contextmanager
@@ -36,10 +41,8 @@ def open_staging(folder: Path) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Conflict(f"Another process restores or upgrades the database in {folder}") from None
-        EmbeddedPostgres(staging / "postgres").stop_left_server()
         try:
-            for left in staging.iterdir():
-                _remove(left)
+            _remove_left(staging)
             yield staging
         finally:
             shutil.rmtree(staging, ignore_errors=True)
@@ -76,6 +79,25 @@ async def _check_rows(address: DatabaseAddress, rows: Mapping[str, int]) -> None
         await connection.execute("ANALYZE")
     finally:
         await connection.close(timeout=5)
+
+
+def _remove_left(staging: Path) -> None:
+    """Remove what a killed process left.
+
+    Its PostgreSQL or `initdb` may still start or end, and create and delete files meanwhile: then it is tried again.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        EmbeddedPostgres(staging / "postgres").stop_left_server()
+        try:
+            for left in staging.iterdir():
+                _remove(left)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 def _remove(path: Path) -> None:
