@@ -43,8 +43,8 @@ _CONFIG = {
     "search_path": "callsheet",
 }
 _FOLDER = "CALLSHEET_TESTS_POSTGRES"
-_ROOM = 8 * 2**30
-"""Bytes that must be free in memory to keep the databases there. They take a quarter of it at most."""
+_ROOM = 4 * 2**30
+"""Bytes that must be free in memory to keep the databases there. Those of the whole suite took 0.2 GB at most."""
 
 
 def pytest_configure(config):
