@@ -145,9 +145,10 @@ def _reverb(seconds: float) -> str:
     noise = "|".join(f"(2*random({seed})-1)*exp(-2.8*t)*min(1,t*50)" for seed in (0, 1))
     fade_out = f"afade=t=out:st={max(0.0, seconds - 1.6):.3f}:d={min(1.6, seconds):.3f}:curve=hsin"
     return ";".join([
-        f"aevalsrc=exprs='{noise}':s={_RATE}:d=2.2,lowpass=f=5200,highpass=f=180[impulse]",
-        # afir divides by the sum of the impulse response, so the output needs gain.
-        f"[send][impulse]afir,volume={_REVERB_GAIN}[reverb]",
+        f"aevalsrc=exprs='{noise}':c=stereo:s={_RATE}:d=2.2,lowpass=f=5200,highpass=f=180[impulse]",
+        # afir divides by the sum of the impulse response, so the output needs gain. Before FFmpeg 6 its output has no
+        # channel layout.
+        f"[send][impulse]afir,volume={_REVERB_GAIN},aformat=channel_layouts=stereo[reverb]",
         f"[dry][reverb]amerge=inputs=2,pan=stereo|c0=c0+c2|c1=c1+c3,asetpts=N/SR/TB,atrim=end={seconds:.3f},{fade_out},"
         f"aformat=sample_fmts=s16:sample_rates={_RATE}:channel_layouts=stereo[music]",
     ])  # fmt: skip

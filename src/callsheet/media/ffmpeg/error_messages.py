@@ -52,6 +52,8 @@ _KNOWN: tuple[tuple[str, type[JobError], str], ...] = (
         FFmpegFailed,
         "the encoder rejected its settings or the frame size",
     ),
+    # FFmpeg 5 reports it as an error of input and output, too.
+    ("could not choose their formats", FFmpegFailed, "this version of FFmpeg cannot connect two of its filters"),
     ("Input/output error", Transient, "a disk or network share did not respond. The job is retried"),
 )
 

@@ -14,6 +14,11 @@ from callsheet.media.ffmpeg.runner import FFmpeg
         ("Unknown encoder 'libfoo'", FFmpegFailed, "lacks the encoder"),
         ("Error: Cannot allocate memory", Transient, "memory"),
         ("[h264_nvenc @ 0x7] OpenEncodeSessionEx failed: out of memory (10)", FFmpegFailed, "no free session"),
+        (
+            "The following filters could not choose their formats: Parsed_amerge_0\nError while filtering: Input/output error",
+            FFmpegFailed,
+            "cannot connect two of its filters",
+        ),
     ],
 )
 def test_known_errors_have_a_helpful_message(stderr: str, kind: type[Exception], message: str):
