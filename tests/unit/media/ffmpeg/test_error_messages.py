@@ -15,7 +15,7 @@ from callsheet.media.ffmpeg.runner import FFmpeg
         ("Error: Cannot allocate memory", Transient, "memory"),
         ("[h264_nvenc @ 0x7] OpenEncodeSessionEx failed: out of memory (10)", FFmpegFailed, "no free session"),
         (
-            "The following filters could not choose their formats: Parsed_amerge_0\nError while filtering: Input/output error",
+            "The following filters could not choose their formats: amerge\nError while filtering: Input/output error",
             FFmpegFailed,
             "cannot connect two of its filters",
         ),
